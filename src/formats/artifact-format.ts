@@ -1,0 +1,30 @@
+import { type Signature } from '../common/tensor';
+
+/** What an artifact can be; `opaque` is stored and searched, never opened. */
+export const ARTIFACT_FORMATS = [
+  'tfjs-layers',
+  'tfjs-graph',
+  'tf-saved-model',
+  'onnx',
+  'opaque',
+] as const;
+export type ArtifactFormat = (typeof ARTIFACT_FORMATS)[number];
+
+/** A file of an upload as the inspection sees it: `content` is held for small text files only. */
+export interface InspectedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly content?: Uint8Array;
+}
+
+/** What the inspection of a whole artifact found out without running any of it. */
+export interface Inspection {
+  readonly format: ArtifactFormat;
+  /** Path of the file that a loader starts from, e.g. `model.json`. */
+  readonly entry: string;
+  readonly signature: Signature;
+  /** Bytes of the weights once they are in memory, quantised ones expanded to float32. */
+  readonly loadedBytes: number;
+  /** Things worth telling that do not stop the upload. */
+  readonly warnings: readonly string[];
+}
