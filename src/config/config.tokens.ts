@@ -1,0 +1,2 @@
+/** The `Config` of this process, parsed once at start. */
+export const CONFIG = Symbol('CONFIG');

@@ -1,0 +1,52 @@
+import { type ArtifactFile } from '../artifacts/artifact';
+import { type Signature } from '../common/tensor';
+import { type ArtifactFormat } from '../formats/artifact-format';
+
+/**
+ * Stored states of a version.
+ *
+ * ```
+ * pending -> verifying -> ready <-> quarantined
+ *    |           |          |           |
+ *    +-> failed <+          +-----+-----+
+ *                                 v
+ *                             deleting -> deleted
+ * ```
+ * Only `ready` serves. A number is never used twice, so a deleted version keeps its document.
+ */
+export const VERSION_STATES = [
+  'pending',
+  'verifying',
+  'ready',
+  'failed',
+  'quarantined',
+  'deleting',
+  'deleted',
+] as const;
+export type VersionState = (typeof VERSION_STATES)[number];
+
+/** What one engine can do with a version, as measured at its test load. */
+export interface EngineReport {
+  readonly ok: boolean;
+  /** Median milliseconds of one call, by batch size. */
+  readonly msPerBatch?: Readonly<Record<string, number>>;
+  /** Why the engine cannot run it. */
+  readonly reason?: string;
+}
+export type EngineReports = Readonly<Record<string, EngineReport>>;
+
+/** All that a loader needs to know of a version: immutable, and enough to check every byte. */
+export interface LoadableVersion {
+  readonly model: string;
+  readonly version: number;
+  /** `sha256:<hex>` of the canonical manifest; equal digests load and predict alike. */
+  readonly digest: string;
+  readonly format: ArtifactFormat;
+  /** Path of the file that a loader starts from, e.g. `model.json`. */
+  readonly entry: string;
+  readonly signature: Signature;
+  readonly files: readonly ArtifactFile[];
+  /** Bytes of the weights once they are in memory. */
+  readonly loadedBytes: number;
+  readonly engines: EngineReports;
+}

@@ -1,0 +1,78 @@
+import {
+  type Collection,
+  type CreateCollectionOptions,
+  type Db,
+  type Document,
+  type IndexSpecification,
+} from 'mongodb';
+
+/** One index, with the query or the rule that it is there for. */
+export interface IndexDeclaration {
+  readonly name: string;
+  readonly key: IndexSpecification;
+  /** Which query or invariant needs it. */
+  readonly reason: string;
+  readonly unique?: boolean;
+  readonly partialFilterExpression?: Document;
+  readonly expireAfterSeconds?: number;
+}
+
+/**
+ * The collections and indexes that the code relies on.
+ *
+ * Repositories declare theirs when they are constructed; `apply` makes the database agree and is
+ * safe to repeat. Nothing is served before it succeeded once: a missing unique index would let
+ * two publishes share a number.
+ */
+export class Schema {
+  private readonly declared = new Map<string, readonly IndexDeclaration[]>();
+  private readonly options = new Map<string, CreateCollectionOptions>();
+
+  declare(
+    collection: string,
+    indexes: readonly IndexDeclaration[],
+    options: CreateCollectionOptions = {},
+  ): void {
+    this.declared.set(collection, indexes);
+    this.options.set(collection, options);
+  }
+
+  async apply(db: Db): Promise<void> {
+    const existing = new Set(
+      (await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name),
+    );
+    for (const [name, indexes] of this.declared) {
+      if (!existing.has(name)) await createCollection(db, name, this.options.get(name) ?? {});
+      await applyIndexes(db.collection(name), indexes);
+    }
+  }
+}
+
+async function createCollection(
+  db: Db,
+  name: string,
+  options: CreateCollectionOptions,
+): Promise<void> {
+  try {
+    await db.createCollection(name, options);
+  } catch (cause) {
+    // Another replica of the service was faster.
+    if ((cause as { code?: unknown }).code !== 48) throw cause;
+  }
+}
+
+async function applyIndexes(
+  collection: Collection,
+  indexes: readonly IndexDeclaration[],
+): Promise<void> {
+  if (indexes.length === 0) return;
+  await collection.createIndexes(
+    indexes.map(({ name, key, unique, partialFilterExpression, expireAfterSeconds }) => ({
+      name,
+      key: key as Record<string, 1 | -1>,
+      ...(unique === true ? { unique } : {}),
+      ...(partialFilterExpression ? { partialFilterExpression } : {}),
+      ...(expireAfterSeconds === undefined ? {} : { expireAfterSeconds }),
+    })),
+  );
+}
