@@ -1,0 +1,109 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Collection, type Db, ObjectId } from 'mongodb';
+
+import { DATABASE } from '../mongo/mongo.tokens';
+import { duplicateKeyIndex } from '../mongo/mongo-failure';
+import { Schema } from '../mongo/schema';
+
+/** Why an alias moved. */
+export type MoveKind = 'first' | 'promote' | 'rollback' | 'remove';
+
+/**
+ * Collection `aliasMoves`: one move of an alias, never changed.
+ *
+ * The newest move of an alias *is* where it points: there is no second place that could disagree.
+ */
+export interface AliasMoveDoc {
+  readonly _id: ObjectId;
+  readonly model: string;
+  readonly alias: string;
+  /** Counts from 1 per alias, without gaps. */
+  readonly revision: number;
+  readonly kind: MoveKind;
+  readonly from: number | null;
+  /** Null after the alias was removed. */
+  readonly version: number | null;
+  readonly movedAt: Date;
+  readonly movedBy: string;
+  readonly reason: string;
+}
+
+@Injectable()
+export class AliasMovesRepository {
+  private readonly moves: Collection<AliasMoveDoc>;
+
+  constructor(@Inject(DATABASE) db: Db, schema: Schema) {
+    this.moves = db.collection('aliasMoves');
+    schema.declare('aliasMoves', [
+      {
+        name: 'alias_revision',
+        key: { model: 1, alias: 1, revision: -1 },
+        unique: true,
+        reason:
+          'one linear history per alias: of two moves that race one fails; the newest move first',
+      },
+      {
+        name: 'alias_time',
+        key: { model: 1, alias: 1, movedAt: -1, revision: -1 },
+        reason: 'where an alias pointed at a time',
+      },
+      {
+        name: 'version',
+        key: { model: 1, version: 1 },
+        reason: 'which aliases ever pointed at a version',
+      },
+    ]);
+  }
+
+  /** @returns false when another move took the revision first */
+  async append(move: Omit<AliasMoveDoc, '_id'>): Promise<boolean> {
+    try {
+      await this.moves.insertOne({ _id: new ObjectId(), ...move });
+      return true;
+    } catch (error) {
+      if (duplicateKeyIndex(error) === 'alias_revision') return false;
+      throw error;
+    }
+  }
+
+  async findNewest(model: string, alias: string): Promise<AliasMoveDoc | null> {
+    return await this.moves.findOne({ model, alias }, { sort: { revision: -1 } });
+  }
+
+  async findAt(model: string, alias: string, time: Date): Promise<AliasMoveDoc | null> {
+    return await this.moves.findOne(
+      { model, alias, movedAt: { $lte: time } },
+      { sort: { movedAt: -1, revision: -1 } },
+    );
+  }
+
+  async list(
+    model: string,
+    alias: string,
+    page: { readonly limit: number; readonly before?: number },
+  ): Promise<AliasMoveDoc[]> {
+    return await this.moves
+      .find({
+        model,
+        alias,
+        ...(page.before === undefined ? {} : { revision: { $lt: page.before } }),
+      })
+      .sort({ revision: -1 })
+      .limit(page.limit)
+      .toArray();
+  }
+
+  /** Where every alias of a model points now. */
+  async listPointers(model: string): Promise<AliasMoveDoc[]> {
+    return await this.moves
+      .aggregate<AliasMoveDoc>([
+        { $match: { model } },
+        { $sort: { alias: 1, revision: -1 } },
+        { $group: { _id: '$alias', newest: { $first: '$$ROOT' } } },
+        { $replaceRoot: { newRoot: '$newest' } },
+        { $match: { version: { $ne: null } } },
+        { $sort: { alias: 1 } },
+      ])
+      .toArray();
+  }
+}

@@ -1,0 +1,29 @@
+import { type RecordingMode } from '../config/config';
+import { type Pair } from './version.doc';
+
+/** How requests for a model are gathered into batches. */
+export interface BatchingSettings {
+  readonly maxRows?: number;
+  readonly maxDelayMs?: number;
+  readonly maxQueue?: number;
+}
+
+/** Collection `models`: a named stream of versions; `_id` is the name. */
+export interface ModelDoc {
+  readonly _id: string;
+  readonly description: string;
+  readonly tags: readonly Pair<string>[];
+  readonly recording?: RecordingMode;
+  readonly batching?: BatchingSettings;
+  /** The highest number ever given; it only grows. */
+  readonly lastVersion: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** A model with what is counted from its versions and alias moves. */
+export interface ModelSummary extends ModelDoc {
+  readonly readyVersions: number;
+  readonly latestReady: number | null;
+  readonly aliases: Readonly<Record<string, number>>;
+}

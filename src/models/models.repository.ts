@@ -1,0 +1,179 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Collection, type Db, type Document, type Filter } from 'mongodb';
+
+import { DATABASE } from '../mongo/mongo.tokens';
+import { Schema } from '../mongo/schema';
+import { type ModelDoc, type ModelSummary } from './model.doc';
+import { ModelNotFoundError } from './models.errors';
+
+/** Which models to list. */
+export interface ModelFilter {
+  /** Start of the name, any case. */
+  readonly prefix?: string;
+  readonly tags: readonly { readonly key: string; readonly value: string }[];
+}
+
+/** What PATCH changes; `null` takes a setting away. */
+export interface ModelChanges {
+  readonly description?: string;
+  readonly tags?: ModelDoc['tags'];
+  readonly recording?: ModelDoc['recording'] | null;
+  readonly batching?: ModelDoc['batching'] | null;
+}
+
+@Injectable()
+export class ModelsRepository {
+  private readonly models: Collection<ModelDoc>;
+
+  constructor(@Inject(DATABASE) db: Db, schema: Schema) {
+    this.models = db.collection('models');
+    schema.declare('models', [
+      {
+        name: 'newest_first',
+        key: { createdAt: -1, _id: -1 },
+        reason: 'the list of models, newest first',
+      },
+      { name: 'tags', key: { 'tags.k': 1, 'tags.v': 1 }, reason: 'search by tag' },
+    ]);
+  }
+
+  /** Gives the next number of a model, which is created by its first. */
+  async nextVersion(model: string): Promise<number> {
+    const now = new Date();
+    const doc = await this.models.findOneAndUpdate(
+      { _id: model },
+      {
+        $inc: { lastVersion: 1 },
+        $set: { updatedAt: now },
+        $setOnInsert: { description: '', tags: [], createdAt: now },
+      },
+      { upsert: true, returnDocument: 'after' },
+    );
+    return doc?.lastVersion ?? 1;
+  }
+
+  async find(model: string): Promise<ModelDoc | null> {
+    return await this.models.findOne({ _id: model });
+  }
+
+  /** @throws ModelNotFoundError */
+  async assertExists(model: string): Promise<void> {
+    const found = await this.models.findOne({ _id: model }, { projection: { _id: 1 } });
+    if (!found) throw modelNotFound(model);
+  }
+
+  /** @throws ModelNotFoundError */
+  async getSummary(model: string): Promise<ModelSummary> {
+    const [summary] = await this.summaries([{ $match: { _id: model } }]);
+    if (!summary) throw modelNotFound(model);
+    return summary;
+  }
+
+  async list(
+    filter: ModelFilter,
+    page: {
+      readonly limit: number;
+      readonly after?: { readonly createdAt: Date; readonly id: string };
+    },
+  ): Promise<ModelSummary[]> {
+    return await this.summaries([
+      { $match: toQuery(filter, page.after) },
+      { $sort: { createdAt: -1, _id: -1 } },
+      { $limit: page.limit },
+    ]);
+  }
+
+  /** @throws ModelNotFoundError */
+  async change(model: string, changes: ModelChanges): Promise<void> {
+    const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+    const $set = Object.fromEntries(given.filter(([, value]) => value !== null));
+    const $unset = Object.fromEntries(
+      given.filter(([, value]) => value === null).map(([key]) => [key, '']),
+    );
+    const { matchedCount } = await this.models.updateOne(
+      { _id: model },
+      {
+        $set: { ...$set, updatedAt: new Date() },
+        ...(Object.keys($unset).length ? { $unset } : {}),
+      },
+    );
+    if (matchedCount === 0) throw modelNotFound(model);
+  }
+
+  async remove(model: string): Promise<void> {
+    await this.models.deleteOne({ _id: model });
+  }
+
+  private async summaries(stages: Document[]): Promise<ModelSummary[]> {
+    return await this.models
+      .aggregate<ModelSummary>([
+        ...stages,
+        {
+          $lookup: {
+            from: 'versions',
+            localField: '_id',
+            foreignField: 'model',
+            pipeline: [
+              { $match: { state: 'ready' } },
+              { $group: { _id: null, count: { $sum: 1 }, latest: { $max: '$version' } } },
+            ],
+            as: 'ready',
+          },
+        },
+        {
+          $lookup: {
+            from: 'aliasMoves',
+            localField: '_id',
+            foreignField: 'model',
+            pipeline: [
+              { $sort: { alias: 1, revision: -1 } },
+              { $group: { _id: '$alias', version: { $first: '$version' } } },
+              { $match: { version: { $ne: null } } },
+              { $sort: { _id: 1 } },
+              { $project: { _id: 0, k: '$_id', v: '$version' } },
+            ],
+            as: 'pointers',
+          },
+        },
+        {
+          $set: {
+            readyVersions: { $ifNull: [{ $first: '$ready.count' }, 0] },
+            latestReady: { $ifNull: [{ $first: '$ready.latest' }, null] },
+            aliases: { $arrayToObject: '$pointers' },
+          },
+        },
+        { $unset: ['ready', 'pointers'] },
+      ])
+      .toArray();
+  }
+}
+
+function modelNotFound(model: string): ModelNotFoundError {
+  return new ModelNotFoundError(`There is no model ${model}`, { model });
+}
+
+function toQuery(
+  filter: ModelFilter,
+  after?: { readonly createdAt: Date; readonly id: string },
+): Filter<ModelDoc> {
+  const conditions: Filter<ModelDoc>[] = filter.tags.map(({ key, value }) => ({
+    tags: { $elemMatch: { k: key, v: value } },
+  }));
+  if (filter.prefix !== undefined) {
+    // Escaped: text to find, never a pattern of the caller's.
+    conditions.push({ _id: { $regex: `^${escapeRegex(filter.prefix)}`, $options: 'i' } });
+  }
+  if (after) {
+    conditions.push({
+      $or: [
+        { createdAt: { $lt: after.createdAt } },
+        { createdAt: after.createdAt, _id: { $lt: after.id } },
+      ],
+    });
+  }
+  return conditions.length > 0 ? { $and: conditions } : {};
+}
+
+function escapeRegex(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&');
+}

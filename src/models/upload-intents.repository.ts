@@ -1,0 +1,71 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
+
+import { DATABASE } from '../mongo/mongo.tokens';
+import { Schema } from '../mongo/schema';
+
+/**
+ * Collection `uploadIntents`: a promise to finish one stored file, written before its first chunk.
+ *
+ * While the lease runs nobody touches the chunks; when it ran out they belong to the reaper,
+ * unless a ready version names them.
+ */
+export interface UploadIntentDoc {
+  /** Id of the GridFS file. */
+  readonly _id: ObjectId;
+  readonly uploadId: string;
+  readonly model: string;
+  readonly leaseUntil: Date;
+}
+
+/** How long an upload may give no sign of life. */
+export const LEASE_MS = 30_000;
+
+@Injectable()
+export class UploadIntentsRepository {
+  private readonly intents: Collection<UploadIntentDoc>;
+
+  constructor(@Inject(DATABASE) db: Db, schema: Schema) {
+    this.intents = db.collection('uploadIntents');
+    schema.declare('uploadIntents', [
+      { name: 'lease', key: { leaseUntil: 1 }, reason: 'the reaper looks for leases that ran out' },
+      { name: 'upload', key: { uploadId: 1 }, reason: 'renewal and release of a whole upload' },
+    ]);
+  }
+
+  async open(fileId: ObjectId, uploadId: string, model: string): Promise<void> {
+    // The server's clock, here and below: leases must not depend on two machines agreeing.
+    await this.intents.updateOne(
+      { _id: fileId },
+      [{ $set: { uploadId, model, leaseUntil: leaseEnd() } }],
+      { upsert: true },
+    );
+  }
+
+  /** @returns how many intents of the upload are still held */
+  async renew(uploadId: string): Promise<number> {
+    const { matchedCount } = await this.intents.updateMany({ uploadId }, [
+      { $set: { leaseUntil: leaseEnd() } },
+    ]);
+    return matchedCount;
+  }
+
+  async release(uploadId: string): Promise<void> {
+    await this.intents.deleteMany({ uploadId });
+  }
+
+  /** Takes over one upload whose lease ran out, or any upload when nobody else can be writing. */
+  async findAbandoned(soleOwner: boolean): Promise<UploadIntentDoc | null> {
+    const ranOut: Filter<UploadIntentDoc> = { $expr: { $lt: ['$leaseUntil', '$$NOW'] } };
+    return await this.intents.findOne(soleOwner ? {} : ranOut);
+  }
+
+  async listFiles(uploadId: string): Promise<ObjectId[]> {
+    const docs = await this.intents.find({ uploadId }, { projection: { _id: 1 } }).toArray();
+    return docs.map(({ _id }) => _id);
+  }
+}
+
+function leaseEnd(): object {
+  return { $add: ['$$NOW', LEASE_MS] };
+}

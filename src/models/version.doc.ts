@@ -1,0 +1,74 @@
+import { type ArtifactFile } from '../artifacts/artifact';
+import { type Signature } from '../common/tensor';
+import { type ArtifactFormat } from '../formats/artifact-format';
+import { type EngineReports, type LoadableVersion, type VersionState } from './version';
+import { manifestDigest } from './version-manifest';
+
+/** Tags and metrics are kept as pairs, so that one index serves every key. */
+export interface Pair<T> {
+  readonly k: string;
+  readonly v: T;
+}
+
+/** Collection `versions`: one immutable version of a model; `_id` is `<model>/<version>`. */
+export interface VersionDoc {
+  readonly _id: string;
+  readonly model: string;
+  readonly version: number;
+  readonly state: VersionState;
+  readonly format: ArtifactFormat;
+  readonly entry: string;
+  readonly digest: string;
+  /** Equal to `digest` from reservation until the version fails or goes; unique per model. */
+  readonly digestClaim?: string;
+  /** The upload that writes it: only the holder of the intents may move it on. */
+  readonly uploadId: string;
+  readonly createdAt: Date;
+  readonly readyAt: Date | null;
+  readonly parent: number | null;
+  readonly files: readonly ArtifactFile[];
+  readonly rawBytes: number;
+  readonly storedBytes: number;
+  /** Bytes that this version added to what the store held before. */
+  readonly addedBytes: number;
+  readonly loadedBytes: number;
+  readonly signature: Signature;
+  readonly declaredSignature: Signature | null;
+  readonly labels: readonly string[] | null;
+  readonly recipe: object | null;
+  readonly description: string;
+  readonly framework: string | null;
+  readonly trainingParameters: Readonly<Record<string, unknown>>;
+  readonly metrics: readonly Pair<number>[];
+  readonly tags: readonly Pair<string>[];
+  readonly engines: EngineReports;
+  readonly warnings: readonly string[];
+  readonly failure: { readonly code: string; readonly message: string } | null;
+  /** Aliases that hold the version: set before an alias moves here, taken away after it left. */
+  readonly pins: readonly string[];
+}
+
+/** What a loader needs of a version. */
+export function toLoadable(doc: VersionDoc): LoadableVersion {
+  const { model, version, digest, format, entry, signature, files, loadedBytes, engines } = doc;
+  return { model, version, digest, format, entry, signature, files, loadedBytes, engines };
+}
+
+/** Whether the document still says what its digest was made from. */
+export function isIntact(doc: VersionDoc): boolean {
+  const files = doc.files.map(({ path, ref }) => ({
+    path,
+    bytes: ref.rawBytes,
+    sha256: ref.sha256,
+  }));
+  const { format, labels, recipe, declaredSignature, digest } = doc;
+  return manifestDigest({ format, files, labels, recipe, declaredSignature }) === digest;
+}
+
+export function toPairs<T>(record: Readonly<Record<string, T>>): Pair<T>[] {
+  return Object.entries(record).map(([k, v]) => ({ k, v }));
+}
+
+export function fromPairs<T>(pairs: readonly Pair<T>[]): Record<string, T> {
+  return Object.fromEntries(pairs.map(({ k, v }) => [k, v]));
+}

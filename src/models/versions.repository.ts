@@ -1,0 +1,227 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Collection, type Db, type Filter } from 'mongodb';
+
+import { DATABASE } from '../mongo/mongo.tokens';
+import { Schema } from '../mongo/schema';
+import { duplicateKeyIndex } from '../mongo/mongo-failure';
+import { VersionNotFoundError } from './models.errors';
+import { type VersionDoc } from './version.doc';
+import { type EngineReports, type VersionState } from './version';
+import { type Signature } from '../common/tensor';
+
+/** What the test load adds to a version as it becomes ready. */
+export interface ReadyFacts {
+  readonly signature: Signature;
+  readonly engines: EngineReports;
+  readonly warnings: readonly string[];
+  readonly loadedBytes: number;
+}
+
+/** Which versions to list; every field narrows. */
+export interface VersionFilter {
+  readonly states: readonly VersionState[];
+  readonly tags: readonly { readonly key: string; readonly value: string }[];
+  readonly metrics: readonly MetricCondition[];
+  readonly since?: Date;
+}
+
+/** E.g. `accuracy>=0.9`. */
+export interface MetricCondition {
+  readonly name: string;
+  readonly operator: '=' | '>' | '>=' | '<' | '<=';
+  readonly value: number;
+}
+
+const MONGO_OPERATOR = { '=': '$eq', '>': '$gt', '>=': '$gte', '<': '$lt', '<=': '$lte' } as const;
+
+export function versionId(model: string, version: number): string {
+  return `${model}/${version}`;
+}
+
+/**
+ * Documents of versions.
+ *
+ * Every change of state is one update that names the state it comes from, so of two that race
+ * only one happens.
+ */
+@Injectable()
+export class VersionsRepository {
+  private readonly versions: Collection<VersionDoc>;
+
+  constructor(@Inject(DATABASE) db: Db, schema: Schema) {
+    this.versions = db.collection('versions');
+    schema.declare('versions', [
+      {
+        name: 'model_version',
+        key: { model: 1, version: -1 },
+        unique: true,
+        reason: 'a number is given once (14); lists of a model, newest first',
+      },
+      {
+        name: 'model_digest',
+        key: { model: 1, digestClaim: 1 },
+        unique: true,
+        partialFilterExpression: { digestClaim: { $exists: true } },
+        reason: 'equal content is one version, also when two uploads race',
+      },
+      { name: 'upload', key: { uploadId: 1 }, reason: 'the reaper asks what an upload became' },
+      {
+        name: 'model_tags',
+        key: { model: 1, 'tags.k': 1, 'tags.v': 1 },
+        reason: 'search by tag',
+      },
+      {
+        name: 'model_metrics',
+        key: { model: 1, 'metrics.k': 1, 'metrics.v': 1 },
+        reason: 'search by metric',
+      },
+      {
+        name: 'files',
+        key: { 'files.ref.fileId': 1 },
+        reason: 'whether stored bytes are referenced',
+      },
+    ]);
+  }
+
+  /** @returns false when another live version of the model has the same digest */
+  async reserve(doc: VersionDoc): Promise<boolean> {
+    try {
+      await this.versions.insertOne(doc);
+      return true;
+    } catch (error) {
+      if (duplicateKeyIndex(error) === 'model_digest') return false;
+      throw error;
+    }
+  }
+
+  async find(model: string, version: number): Promise<VersionDoc | null> {
+    return await this.versions.findOne({ _id: versionId(model, version) });
+  }
+
+  /** @throws VersionNotFoundError also for a deleted version, whose tombstone only records keep */
+  async get(model: string, version: number): Promise<VersionDoc> {
+    const doc = await this.find(model, version);
+    if (!doc || doc.state === 'deleted') {
+      throw new VersionNotFoundError(`Model ${model} has no version ${version}`, {
+        model,
+        version,
+      });
+    }
+    return doc;
+  }
+
+  async findByDigest(model: string, digest: string): Promise<VersionDoc | null> {
+    return await this.versions.findOne({ model, digestClaim: digest });
+  }
+
+  async findByUpload(uploadId: string): Promise<VersionDoc | null> {
+    return await this.versions.findOne({ uploadId });
+  }
+
+  async list(
+    model: string,
+    filter: VersionFilter,
+    page: { readonly limit: number; readonly before?: number },
+  ): Promise<VersionDoc[]> {
+    return await this.versions
+      .find(toQuery(model, filter, page.before))
+      .sort({ version: -1 })
+      .limit(page.limit)
+      .toArray();
+  }
+
+  async markVerifying(id: string, uploadId: string): Promise<boolean> {
+    return await this.change(id, { state: 'pending', uploadId }, { $set: { state: 'verifying' } });
+  }
+
+  /** The commit point of a publish: one document, from invisible to served. */
+  async markReady(id: string, uploadId: string, facts: ReadyFacts): Promise<boolean> {
+    return await this.change(
+      id,
+      { state: 'verifying', uploadId },
+      { $set: { state: 'ready', readyAt: new Date(), ...facts } },
+    );
+  }
+
+  async markFailed(
+    id: string,
+    uploadId: string,
+    failure: { readonly code: string; readonly message: string },
+  ): Promise<boolean> {
+    return await this.change(
+      id,
+      { state: { $in: ['pending', 'verifying'] }, uploadId },
+      { $set: { state: 'failed', failure }, $unset: { digestClaim: '' } },
+    );
+  }
+
+  async markQuarantined(id: string, reason: string): Promise<boolean> {
+    return await this.change(
+      id,
+      { state: 'ready' },
+      { $set: { state: 'quarantined', failure: { code: 'artifact_corrupt', message: reason } } },
+    );
+  }
+
+  /** Holds a ready version for an alias that is about to point at it. */
+  async pin(model: string, version: number, alias: string): Promise<boolean> {
+    return await this.change(
+      versionId(model, version),
+      { state: 'ready' },
+      { $addToSet: { pins: alias } },
+    );
+  }
+
+  async unpin(model: string, version: number, alias: string): Promise<void> {
+    await this.versions.updateOne({ _id: versionId(model, version) }, { $pull: { pins: alias } });
+  }
+
+  /** Only a version that no alias holds can go. */
+  async markDeleting(id: string): Promise<boolean> {
+    return await this.change(
+      id,
+      { state: { $in: ['ready', 'quarantined', 'failed', 'deleting'] }, pins: { $size: 0 } },
+      { $set: { state: 'deleting' }, $unset: { digestClaim: '' } },
+    );
+  }
+
+  async markDeleted(id: string): Promise<boolean> {
+    return await this.change(id, { state: 'deleting' }, { $set: { state: 'deleted' } });
+  }
+
+  async describe(
+    id: string,
+    changes: Partial<Pick<VersionDoc, 'description' | 'tags' | 'metrics'>>,
+  ): Promise<VersionDoc | null> {
+    return await this.versions.findOneAndUpdate(
+      { _id: id, state: { $nin: ['deleting', 'deleted'] } },
+      { $set: changes },
+      { returnDocument: 'after' },
+    );
+  }
+
+  private async change(
+    id: string,
+    from: Filter<VersionDoc>,
+    update: Parameters<Collection<VersionDoc>['updateOne']>[1],
+  ): Promise<boolean> {
+    const { matchedCount } = await this.versions.updateOne({ _id: id, ...from }, update);
+    return matchedCount === 1;
+  }
+}
+
+function toQuery(model: string, filter: VersionFilter, before?: number): Filter<VersionDoc> {
+  const pairs = [
+    ...filter.tags.map(({ key, value }) => ({ tags: { $elemMatch: { k: key, v: value } } })),
+    ...filter.metrics.map(({ name, operator, value }) => ({
+      metrics: { $elemMatch: { k: name, v: { [MONGO_OPERATOR[operator]]: value } } },
+    })),
+  ];
+  return {
+    model,
+    state: { $in: filter.states },
+    ...(before === undefined ? {} : { version: { $lt: before } }),
+    ...(filter.since ? { createdAt: { $gte: filter.since } } : {}),
+    ...(pairs.length > 0 ? { $and: pairs } : {}),
+  };
+}
