@@ -87,15 +87,12 @@ export class ModelsRepository {
   async change(model: string, changes: ModelChanges): Promise<void> {
     const given = Object.entries(changes).filter(([, value]) => value !== undefined);
     const $set = Object.fromEntries(given.filter(([, value]) => value !== null));
-    const $unset = Object.fromEntries(
+    const $unset: Record<string, ''> = Object.fromEntries(
       given.filter(([, value]) => value === null).map(([key]) => [key, '']),
     );
     const { matchedCount } = await this.models.updateOne(
       { _id: model },
-      {
-        $set: { ...$set, updatedAt: new Date() },
-        ...(Object.keys($unset).length ? { $unset } : {}),
-      },
+      { $set: { ...$set, updatedAt: new Date() }, $unset },
     );
     if (matchedCount === 0) throw modelNotFound(model);
   }

@@ -1,0 +1,294 @@
+import { Inject, Injectable } from '@nestjs/common';
+
+import { type ArtifactFile } from '../artifacts/artifact';
+import { ArtifactStore } from '../artifacts/artifact.store';
+import { InvalidInputError, StoreError } from '../common/errors';
+import { type Inspection } from '../formats/artifact-format';
+import { inspectArtifact } from '../formats/inspect-artifact';
+import { AliasesService } from './aliases.service';
+import { UploadAbandonedError, VersionRejectedError } from './models.errors';
+import { ModelsRepository } from './models.repository';
+import { receiveFiles, type ReceivedFile, type UploadedPart } from './receive-files';
+import { TEST_LOADER, type TestLoader } from './test-loader.port';
+import { UploadIntentsRepository } from './upload-intents.repository';
+import { UploadLease } from './upload-lease';
+import { manifestDigest } from './version-manifest';
+import { toLoadable, toPairs, type VersionDoc } from './version.doc';
+import { type VersionMetadata } from './version-metadata';
+import { versionId, VersionsRepository } from './versions.repository';
+
+/** How long a second upload of the same content waits for the first to become ready. */
+const TWIN_WAIT_MS = 60_000;
+const TWIN_POLL_MS = 100;
+
+/** One upload: its files as they stream in, and what the uploader says about them. */
+export interface PublishRequest {
+  readonly model: string;
+  readonly parts: AsyncIterable<UploadedPart>;
+  /** Asked for once all parts have been read: a form may send it last. */
+  readonly metadata: () => VersionMetadata;
+  /** Throws when what arrived is not what was announced; asked for once all parts have been read. */
+  readonly assertArrived?: () => void;
+  /** Alias to move to the version when it is ready. */
+  readonly promote?: string;
+  readonly movedBy: string;
+}
+
+export interface Published {
+  readonly version: VersionDoc;
+  /** False when the model already had a version with the same content. */
+  readonly created: boolean;
+}
+
+/**
+ * Publishing a version, from the first byte to the alias.
+ *
+ * ```
+ * intents + chunks -> inspect -> reserve (pending) -> files documents -> verifying:
+ *   read back, test load -> ready (one update, the commit point) -> alias
+ * ```
+ * Whatever step fails or is cut off, a reader sees either no new version or a whole one. Before
+ * the reservation nothing remains; after it the number stays as a `failed` document with its
+ * reason. Bytes that a crash leaves behind belong to the reaper.
+ */
+@Injectable()
+export class PublishService {
+  constructor(
+    private readonly artifacts: ArtifactStore,
+    private readonly models: ModelsRepository,
+    private readonly versions: VersionsRepository,
+    private readonly intents: UploadIntentsRepository,
+    private readonly aliases: AliasesService,
+    @Inject(TEST_LOADER) private readonly testLoader: TestLoader,
+  ) {}
+
+  async publish(request: PublishRequest): Promise<Published> {
+    const lease = new UploadLease(this.intents, request.model);
+    const published = await this.store(request, lease);
+    if (request.promote !== undefined) {
+      const { model, version } = published.version;
+      await this.aliases.promote(model, request.promote, version, {
+        movedBy: request.movedBy,
+        reason: 'promoted at upload',
+      });
+    }
+    return published;
+  }
+
+  private async store(request: PublishRequest, lease: UploadLease): Promise<Published> {
+    let doc: VersionDoc;
+    try {
+      const draft = await this.receive(request, lease);
+      const twin = await this.versions.findByDigest(request.model, draft.digest);
+      if (twin) return await this.yieldTo(twin, lease);
+      await lease.assertHeld();
+      const version = await this.models.nextVersion(request.model);
+      doc = { ...draft, _id: versionId(request.model, version), version };
+    } catch (error) {
+      await this.discard(lease);
+      throw error;
+    }
+    if (!(await this.reserve(doc, lease))) {
+      const winner = await this.versions.findByDigest(doc.model, doc.digest);
+      if (winner) return await this.yieldTo(winner, lease);
+      await this.discard(lease);
+      throw new UploadAbandonedError('The same content was just removed; upload again');
+    }
+    return { version: await this.prove(doc, lease), created: true };
+  }
+
+  private async receive(request: PublishRequest, lease: UploadLease): Promise<VersionDraft> {
+    const received = await receiveFiles(request.parts, this.artifacts, lease);
+    request.assertArrived?.();
+    const metadata = request.metadata();
+    const inspection = inspectReceived(received, metadata);
+    await this.assertParent(request.model, metadata.parent);
+    return draftVersion(request.model, lease.uploadId, received, inspection, metadata);
+  }
+
+  private async reserve(doc: VersionDoc, lease: UploadLease): Promise<boolean> {
+    try {
+      return await this.versions.reserve(doc);
+    } catch (error) {
+      // It may have been written all the same, so the bytes stay until the reaper has looked.
+      lease.stop();
+      throw error;
+    }
+  }
+
+  /** Takes a reserved version to `ready`, or to `failed` with its reason. */
+  private async prove(doc: VersionDoc, lease: UploadLease): Promise<VersionDoc> {
+    const { _id, model, version, uploadId } = doc;
+    try {
+      for (const { path, ref } of doc.files) {
+        await this.artifacts.seal(ref, `${model}/${version}/${path}`);
+      }
+      await this.versions.markVerifying(_id, uploadId);
+      // From the database, not from memory: only what can be read back counts as stored.
+      for (const { ref } of doc.files) await this.artifacts.verify(ref);
+      const facts = await this.testLoader.testLoad(toLoadable(doc));
+      const warnings = [...doc.warnings, ...facts.warnings];
+      await lease.assertHeld();
+      if (!(await this.versions.markReady(_id, uploadId, { ...facts, warnings }))) {
+        throw new UploadAbandonedError('The upload was given up meanwhile; upload again');
+      }
+    } catch (error) {
+      await this.fail(doc, lease, error);
+    }
+    await lease.release();
+    await this.aliases.pointFirst(model, version);
+    return await this.versions.get(model, version);
+  }
+
+  /**
+   * Records why a version failed and removes its bytes.
+   *
+   * Returns only when the version is ready after all: an update whose acknowledgement was lost.
+   */
+  private async fail(doc: VersionDoc, lease: UploadLease, error: unknown): Promise<void> {
+    const failure = {
+      code: error instanceof StoreError ? error.code : 'internal_error',
+      message: error instanceof StoreError ? error.message : 'The service failed; see its log',
+    };
+    let failed: boolean;
+    try {
+      failed = await this.versions.markFailed(doc._id, doc.uploadId, failure);
+      if (!failed && (await this.versions.find(doc.model, doc.version))?.state === 'ready') return;
+    } catch {
+      // Nobody knows what the database holds now. The reaper looks when the lease has run out.
+      lease.stop();
+      throw error;
+    }
+    if (failed) await this.discard(lease);
+    else lease.stop();
+    throw rejection(doc, failure, error);
+  }
+
+  /** Another version has the same content: ours goes, and the answer is that one once it is ready. */
+  private async yieldTo(twin: VersionDoc, lease: UploadLease): Promise<Published> {
+    const { model } = twin;
+    await this.discard(lease);
+    const until = Date.now() + TWIN_WAIT_MS;
+    let version = await this.versions.get(model, twin.version);
+    while ((version.state === 'pending' || version.state === 'verifying') && Date.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, TWIN_POLL_MS));
+      version = await this.versions.get(model, twin.version);
+    }
+    if (version.state === 'ready') return { version, created: false };
+    throw new VersionRejectedError(
+      `The same content is version ${version.version} of ${model}, which is ${version.state}`,
+      { model, version: version.version, failure: version.failure },
+    );
+  }
+
+  /** Removes what an upload wrote, as far as the database answers; the reaper takes the rest. */
+  private async discard(lease: UploadLease): Promise<void> {
+    lease.stop();
+    try {
+      await this.artifacts.remove(lease.files.map((fileId) => ({ fileId })));
+      await lease.release();
+    } catch {
+      // The failure that led here is the one worth reporting, and the intents still stand.
+    }
+  }
+
+  private async assertParent(model: string, parent: number | undefined): Promise<void> {
+    if (parent !== undefined && !(await this.versions.find(model, parent))) {
+      throw new InvalidInputError('The metadata name a parent that does not exist', [
+        { path: 'metadata.parent', message: `model ${model} has no version ${parent}` },
+      ]);
+    }
+  }
+}
+
+function inspectReceived(received: readonly ReceivedFile[], metadata: VersionMetadata): Inspection {
+  return inspectArtifact(
+    received.map(({ path, ref, content }) => ({
+      path,
+      bytes: ref.rawBytes,
+      ...(content ? { content } : {}),
+    })),
+    {
+      ...(metadata.format ? { format: metadata.format } : {}),
+      ...(metadata.signature ? { signature: metadata.signature } : {}),
+    },
+  );
+}
+
+function total<T>(items: readonly T[], bytes: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + bytes(item), 0);
+}
+
+type VersionDraft = Omit<VersionDoc, '_id' | 'version'>;
+
+function draftVersion(
+  model: string,
+  uploadId: string,
+  received: readonly ReceivedFile[],
+  inspection: Inspection,
+  metadata: VersionMetadata,
+): VersionDraft {
+  const files: ArtifactFile[] = received.map(({ path, contentType, ref }) => ({
+    path,
+    contentType,
+    ref,
+  }));
+  const { format, entry, signature, loadedBytes, warnings } = inspection;
+  const labels = metadata.labels ?? null;
+  const recipe = null;
+  const declaredSignature = metadata.signature ?? null;
+  const digest = manifestDigest({
+    format,
+    files: files.map(({ path, ref }) => ({ path, bytes: ref.rawBytes, sha256: ref.sha256 })),
+    labels,
+    recipe,
+    declaredSignature,
+  });
+  const storedBytes = total(files, ({ ref }) => ref.storedBytes);
+  return {
+    model,
+    uploadId,
+    state: 'pending',
+    format,
+    entry,
+    digest,
+    digestClaim: digest,
+    createdAt: new Date(),
+    readyAt: null,
+    parent: metadata.parent ?? null,
+    files,
+    rawBytes: total(files, ({ ref }) => ref.rawBytes),
+    storedBytes,
+    addedBytes: storedBytes,
+    loadedBytes,
+    signature,
+    declaredSignature,
+    labels,
+    recipe,
+    description: metadata.description ?? '',
+    framework: metadata.framework ?? null,
+    trainingParameters: metadata.trainingParameters ?? {},
+    metrics: toPairs(metadata.metrics ?? {}),
+    tags: toPairs(metadata.tags ?? {}),
+    engines: {},
+    warnings,
+    failure: null,
+    pins: [],
+  };
+}
+
+/** What the uploader is told: what the version itself did wrong is a 422 that names it. */
+function rejection(
+  { model, version }: VersionDoc,
+  failure: { readonly code: string; readonly message: string },
+  error: unknown,
+): unknown {
+  if (!(error instanceof StoreError)) return error;
+  if (error.kind !== 'invalid' && error.kind !== 'corrupt' && error.kind !== 'deadline')
+    return error;
+  return new VersionRejectedError(
+    `Version ${version} of ${model} was stored but did not prove itself: ${error.message}`,
+    { ...error.details, model, version, failure },
+    { cause: error },
+  );
+}

@@ -1,0 +1,85 @@
+import { type ArtifactRef } from '../artifacts/artifact';
+import { type ArtifactStore } from '../artifacts/artifact.store';
+import { InvalidInputError } from '../common/errors';
+import { wantsContent } from '../formats/inspect-artifact';
+import { contentTypeOf } from './content-type';
+import { type UploadLease } from './upload-lease';
+
+/** JSON larger than this is no model description that could be loaded. */
+const MAX_CONTENT_BYTES = 32 * 1024 * 1024;
+
+/** One file of an upload, to be consumed before the next is asked for. */
+export interface UploadedPart {
+  readonly path: string;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface ReceivedFile {
+  readonly path: string;
+  readonly contentType: string;
+  readonly ref: ArtifactRef;
+  /** The raw bytes of the few files that the inspection reads. */
+  readonly content?: Uint8Array;
+}
+
+/**
+ * Writes an upload's files as they stream in, one after the other: hashed, encoded, never whole
+ * in memory but for the descriptions that the inspection needs.
+ *
+ * @throws InvalidInputError for an upload without files or with a path used twice
+ */
+export async function receiveFiles(
+  parts: AsyncIterable<UploadedPart>,
+  artifacts: ArtifactStore,
+  lease: UploadLease,
+): Promise<ReceivedFile[]> {
+  const received = new Map<string, ReceivedFile>();
+  for await (const { path, body } of parts) {
+    if (received.has(path)) {
+      throw new InvalidInputError('A path stands twice in the upload', [
+        { path, message: 'uploaded twice' },
+      ]);
+    }
+    const fileId = artifacts.newFileId();
+    await lease.addFile(fileId);
+    const kept: Uint8Array[] = [];
+    const ref = await artifacts.write(
+      fileId,
+      wantsContent(path) ? keeping(body, kept, path) : body,
+    );
+    received.set(path, {
+      path,
+      contentType: contentTypeOf(path),
+      ref,
+      ...(wantsContent(path) ? { content: Buffer.concat(kept) } : {}),
+    });
+  }
+  if (received.size === 0) {
+    throw new InvalidInputError('The upload holds no files', [
+      {
+        path: '',
+        message: 'send at least one file part; its filename is its path in the artifact',
+      },
+    ]);
+  }
+  return [...received.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+async function* keeping(
+  body: AsyncIterable<Uint8Array>,
+  kept: Uint8Array[],
+  path: string,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const piece of body) {
+    bytes += piece.length;
+    if (bytes > MAX_CONTENT_BYTES) {
+      throw new InvalidInputError('A model description is too large', [
+        { path, message: `larger than ${MAX_CONTENT_BYTES} bytes` },
+      ]);
+    }
+    // A copy: the store may hand the piece's memory to another thread.
+    kept.push(Uint8Array.from(piece));
+    yield piece;
+  }
+}

@@ -1,0 +1,79 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import {
+  ArrayMaxSize,
+  IsArray,
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsPositive,
+  IsString,
+  MaxLength,
+} from 'class-validator';
+
+import { type Signature } from '../common/tensor';
+import { IsMetrics, IsPlainJson, IsSignature, IsTags } from '../http/dto-rules';
+
+/** What an uploader says about a version. Nothing of it is needed; unknown keys are refused. */
+export class VersionMetadata {
+  @ApiPropertyOptional({ example: 'Two hidden layers, 12 epochs' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(4096)
+  readonly description?: string;
+
+  @ApiPropertyOptional({ example: 'tfjs 4.22' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(256)
+  readonly framework?: string;
+
+  @ApiPropertyOptional({ type: 'object', additionalProperties: true, example: { epochs: 12 } })
+  @IsOptional()
+  @IsPlainJson()
+  readonly trainingParameters?: Record<string, unknown>;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'number' },
+    example: { accuracy: 0.98 },
+  })
+  @IsOptional()
+  @IsMetrics()
+  readonly metrics?: Record<string, number>;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    example: { team: 'vision' },
+  })
+  @IsOptional()
+  @IsTags()
+  readonly tags?: Record<string, string>;
+
+  @ApiPropertyOptional({ type: [String], example: ['zero', 'one'] })
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(100_000)
+  @IsString({ each: true })
+  @MaxLength(256, { each: true })
+  readonly labels?: string[];
+
+  /** Only where it cannot be derived from the files. */
+  @ApiPropertyOptional({ type: 'object', additionalProperties: true })
+  @IsOptional()
+  @IsSignature()
+  readonly signature?: Signature;
+
+  /** The version that this one was trained from. */
+  @ApiPropertyOptional({ example: 2 })
+  @IsOptional()
+  @IsInt()
+  @IsPositive()
+  readonly parent?: number;
+
+  /** Forces an artifact to be kept without being opened. */
+  @ApiPropertyOptional({ enum: ['opaque'] })
+  @IsOptional()
+  @IsIn(['opaque'])
+  readonly format?: 'opaque';
+}
