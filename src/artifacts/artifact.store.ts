@@ -50,6 +50,23 @@ export class ArtifactStore {
    * When the source or a write fails, chunks may be left behind: `remove` takes them away.
    */
   async write(fileId: ObjectId, source: AsyncIterable<Uint8Array>): Promise<ArtifactRef> {
+    return await this.encodeTo(fileId, source, (pieces) => this.chunks.writeChunks(fileId, pieces));
+  }
+
+  /** Does all that `write` does but the writing: what the bytes would take up. */
+  async measure(source: AsyncIterable<Uint8Array>): Promise<ArtifactRef> {
+    return await this.encodeTo(this.newFileId(), source, async (pieces) => {
+      let bytes = 0;
+      for await (const piece of pieces) bytes += piece.length;
+      return bytes;
+    });
+  }
+
+  private async encodeTo(
+    fileId: ObjectId,
+    source: AsyncIterable<Uint8Array>,
+    sink: (pieces: AsyncIterable<Uint8Array>) => Promise<number>,
+  ): Promise<ArtifactRef> {
     const raw = createHash('sha256');
     const stored = createHash('sha256');
     const blockLengths: number[] = [];
@@ -71,7 +88,7 @@ export class ArtifactStore {
       }
     };
 
-    const storedBytes = await this.chunks.writeChunks(fileId, encoded());
+    const storedBytes = await sink(encoded());
     return {
       fileId,
       codec: first ? (await first).codec : 'raw',

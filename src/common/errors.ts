@@ -4,6 +4,7 @@ export const ERROR_KINDS = [
   'invalid',
   'unsupported_media_type',
   'too_large',
+  'range_not_satisfiable',
   'not_found',
   'method_not_allowed',
   'conflict',

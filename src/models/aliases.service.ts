@@ -83,22 +83,18 @@ export class AliasesService {
 
   /** Points `live` at the first version of a model that became ready; does nothing afterwards. */
   async pointFirst(model: string, version: number): Promise<void> {
-    if (await this.moves.findNewest(model, DEFAULT_ALIAS)) return;
-    if (!(await this.versions.pin(model, version, DEFAULT_ALIAS))) return;
-    const move = {
+    const newest = await this.moves.findNewest(model, DEFAULT_ALIAS);
+    // A model that was deleted and uploaded again starts anew; an alias taken away stays away.
+    const created = (await this.models.find(model))?.createdAt;
+    if (newest && (!created || newest.movedAt >= created)) return;
+    await this.tryMove(
       model,
-      alias: DEFAULT_ALIAS,
-      revision: 1,
-      kind: 'first' as const,
-      from: null,
+      DEFAULT_ALIAS,
       version,
-      movedAt: new Date(),
-      movedBy: 'gridstow',
-      reason: 'first version',
-    };
-    const won = await this.moves.append(move);
-    if (!won) await this.versions.unpin(model, version, DEFAULT_ALIAS);
-    this.resolver.forget(model);
+      'first',
+      { movedBy: 'gridstow', reason: 'first version' },
+      newest,
+    );
   }
 
   async promote(

@@ -73,3 +73,8 @@ export class DigestMismatchError extends StoreError {
   override readonly kind = 'invalid';
   override readonly code = 'digest_mismatch';
 }
+
+export class RangeNotSatisfiableError extends StoreError {
+  override readonly kind = 'range_not_satisfiable';
+  override readonly code = 'range_not_satisfiable';
+}

@@ -30,41 +30,52 @@ export class ModelsRepository {
     schema.declare('models', [
       {
         name: 'newest_first',
-        key: { createdAt: -1, _id: -1 },
+        key: { deleted: 1, createdAt: -1, _id: -1 },
         reason: 'the list of models, newest first',
       },
       { name: 'tags', key: { 'tags.k': 1, 'tags.v': 1 }, reason: 'search by tag' },
     ]);
   }
 
-  /** Gives the next number of a model, which is created by its first. */
+  /**
+   * Gives the next number of a model, which is created by its first. A deleted model starts anew
+   * but for its numbers.
+   */
   async nextVersion(model: string): Promise<number> {
-    const now = new Date();
+    const isNew = { $ne: [{ $ifNull: ['$deleted', true] }, false] };
     const doc = await this.models.findOneAndUpdate(
       { _id: model },
-      {
-        $inc: { lastVersion: 1 },
-        $set: { updatedAt: now },
-        $setOnInsert: { description: '', tags: [], createdAt: now },
-      },
+      [
+        {
+          $set: {
+            lastVersion: { $add: [{ $ifNull: ['$lastVersion', 0] }, 1] },
+            description: { $ifNull: ['$description', ''] },
+            tags: { $ifNull: ['$tags', []] },
+            createdAt: { $cond: [isNew, '$$NOW', '$createdAt'] },
+            updatedAt: '$$NOW',
+            deleted: false,
+          },
+        },
+      ],
       { upsert: true, returnDocument: 'after' },
     );
     return doc?.lastVersion ?? 1;
   }
 
   async find(model: string): Promise<ModelDoc | null> {
-    return await this.models.findOne({ _id: model });
+    return await this.models.findOne({ _id: model, deleted: false });
   }
 
   /** @throws ModelNotFoundError */
   async assertExists(model: string): Promise<void> {
-    const found = await this.models.findOne({ _id: model }, { projection: { _id: 1 } });
+    const filter = { _id: model, deleted: false };
+    const found = await this.models.findOne(filter, { projection: { _id: 1 } });
     if (!found) throw modelNotFound(model);
   }
 
   /** @throws ModelNotFoundError */
   async getSummary(model: string): Promise<ModelSummary> {
-    const [summary] = await this.summaries([{ $match: { _id: model } }]);
+    const [summary] = await this.summaries([{ $match: { _id: model, deleted: false } }]);
     if (!summary) throw modelNotFound(model);
     return summary;
   }
@@ -91,14 +102,21 @@ export class ModelsRepository {
       given.filter(([, value]) => value === null).map(([key]) => [key, '']),
     );
     const { matchedCount } = await this.models.updateOne(
-      { _id: model },
+      { _id: model, deleted: false },
       { $set: { ...$set, updatedAt: new Date() }, $unset },
     );
     if (matchedCount === 0) throw modelNotFound(model);
   }
 
-  async remove(model: string): Promise<void> {
-    await this.models.deleteOne({ _id: model });
+  /** Leaves the document as the keeper of the numbers. */
+  async markDeleted(model: string): Promise<void> {
+    await this.models.updateOne(
+      { _id: model },
+      {
+        $set: { deleted: true, description: '', tags: [], updatedAt: new Date() },
+        $unset: { recording: '', batching: '' },
+      },
+    );
   }
 
   private async summaries(stages: Document[]): Promise<ModelSummary[]> {
@@ -168,7 +186,7 @@ function toQuery(
       ],
     });
   }
-  return conditions.length > 0 ? { $and: conditions } : {};
+  return { deleted: false, ...(conditions.length > 0 ? { $and: conditions } : {}) };
 }
 
 function escapeRegex(text: string): string {

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 
-import { type ArtifactFile } from '../artifacts/artifact';
+import { type ArtifactFile, type ArtifactRef } from '../artifacts/artifact';
 import { ArtifactStore } from '../artifacts/artifact.store';
 import { InvalidInputError, StoreError } from '../common/errors';
 import { type Inspection } from '../formats/artifact-format';
@@ -40,6 +40,16 @@ export interface Published {
   readonly created: boolean;
 }
 
+/** A version before it has a number. */
+export type VersionDraft = Omit<VersionDoc, '_id' | 'version'>;
+
+/** What a dry run finds out. */
+export interface Preview {
+  readonly draft: VersionDraft;
+  /** The version that already has this content. */
+  readonly existingVersion: number | null;
+}
+
 /**
  * Publishing a version, from the first byte to the alias.
  *
@@ -75,6 +85,13 @@ export class PublishService {
     return published;
   }
 
+  /** Everything up to the first write: what would be stored, and under which digest. */
+  async preview(request: PublishRequest): Promise<Preview> {
+    const draft = await this.draft(request, 'preview', (body) => this.artifacts.measure(body));
+    const twin = await this.versions.findByDigest(request.model, draft.digest);
+    return { draft, existingVersion: twin?.version ?? null };
+  }
+
   private async store(request: PublishRequest, lease: UploadLease): Promise<Published> {
     let doc: VersionDoc;
     try {
@@ -98,12 +115,24 @@ export class PublishService {
   }
 
   private async receive(request: PublishRequest, lease: UploadLease): Promise<VersionDraft> {
-    const received = await receiveFiles(request.parts, this.artifacts, lease);
+    return await this.draft(request, lease.uploadId, async (body) => {
+      const fileId = this.artifacts.newFileId();
+      await lease.addFile(fileId);
+      return await this.artifacts.write(fileId, body);
+    });
+  }
+
+  private async draft(
+    request: PublishRequest,
+    uploadId: string,
+    store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
+  ): Promise<VersionDraft> {
+    const received = await receiveFiles(request.parts, store);
     request.assertArrived?.();
     const metadata = request.metadata();
     const inspection = inspectReceived(received, metadata);
     await this.assertParent(request.model, metadata.parent);
-    return draftVersion(request.model, lease.uploadId, received, inspection, metadata);
+    return draftVersion(request.model, uploadId, received, inspection, metadata);
   }
 
   private async reserve(doc: VersionDoc, lease: UploadLease): Promise<boolean> {
@@ -218,8 +247,6 @@ function inspectReceived(received: readonly ReceivedFile[], metadata: VersionMet
 function total<T>(items: readonly T[], bytes: (item: T) => number): number {
   return items.reduce((sum, item) => sum + bytes(item), 0);
 }
-
-type VersionDraft = Omit<VersionDoc, '_id' | 'version'>;
 
 function draftVersion(
   model: string,

@@ -1,9 +1,7 @@
 import { type ArtifactRef } from '../artifacts/artifact';
-import { type ArtifactStore } from '../artifacts/artifact.store';
 import { InvalidInputError } from '../common/errors';
 import { wantsContent } from '../formats/inspect-artifact';
 import { contentTypeOf } from './content-type';
-import { type UploadLease } from './upload-lease';
 
 /** JSON larger than this is no model description that could be loaded. */
 const MAX_CONTENT_BYTES = 32 * 1024 * 1024;
@@ -23,15 +21,14 @@ export interface ReceivedFile {
 }
 
 /**
- * Writes an upload's files as they stream in, one after the other: hashed, encoded, never whole
+ * Stores an upload's files as they stream in, one after the other: hashed, encoded, never whole
  * in memory but for the descriptions that the inspection needs.
  *
  * @throws InvalidInputError for an upload without files or with a path used twice
  */
 export async function receiveFiles(
   parts: AsyncIterable<UploadedPart>,
-  artifacts: ArtifactStore,
-  lease: UploadLease,
+  store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
 ): Promise<ReceivedFile[]> {
   const received = new Map<string, ReceivedFile>();
   for await (const { path, body } of parts) {
@@ -40,13 +37,8 @@ export async function receiveFiles(
         { path, message: 'uploaded twice' },
       ]);
     }
-    const fileId = artifacts.newFileId();
-    await lease.addFile(fileId);
     const kept: Uint8Array[] = [];
-    const ref = await artifacts.write(
-      fileId,
-      wantsContent(path) ? keeping(body, kept, path) : body,
-    );
+    const ref = await store(wantsContent(path) ? keeping(body, kept, path) : body);
     received.set(path, {
       path,
       contentType: contentTypeOf(path),

@@ -46,6 +46,7 @@ export interface VersionDoc {
   readonly failure: { readonly code: string; readonly message: string } | null;
   /** Aliases that hold the version: set before an alias moves here, taken away after it left. */
   readonly pins: readonly string[];
+  readonly pinnedAt?: Date;
 }
 
 /** What a loader needs of a version. */

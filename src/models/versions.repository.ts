@@ -168,7 +168,7 @@ export class VersionsRepository {
     return await this.change(
       versionId(model, version),
       { state: 'ready' },
-      { $addToSet: { pins: alias } },
+      { $addToSet: { pins: alias }, $currentDate: { pinnedAt: true } },
     );
   }
 

@@ -1,0 +1,82 @@
+import {
+  type DynamicModule,
+  Global,
+  type MiddlewareConsumer,
+  Module,
+  type NestModule,
+} from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+
+import { type Config } from './config/config';
+import { CONFIG } from './config/config.tokens';
+import { HealthModule } from './health/health.module';
+import { ErrorFilter } from './http/error.filter';
+import { LOGGER, type Logger } from './http/logger';
+import { requestId } from './http/request-id';
+import { RequireDatabase } from './http/require-database';
+import { ModelsModule } from './models/models.module';
+import { TEST_LOADER } from './models/test-loader.port';
+import { type DatabaseService } from './mongo/database.service';
+import { MongoModule } from './mongo/mongo.module';
+import { type Schema } from './mongo/schema';
+import { PredictionsModule } from './predictions/predictions.module';
+import { ModelRuntime } from './runtime/model-runtime.service';
+import { RuntimeModule } from './runtime/runtime.module';
+
+/** What is made before the framework starts, because a start can end with it. */
+export interface Foundation {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly database: DatabaseService;
+  readonly schema: Schema;
+}
+
+/** Settings and the logger, for every layer. */
+@Global()
+@Module({})
+class FoundationModule {
+  static with({ config, logger }: Foundation): DynamicModule {
+    return {
+      module: FoundationModule,
+      providers: [
+        { provide: CONFIG, useValue: config },
+        { provide: LOGGER, useValue: logger },
+      ],
+      exports: [CONFIG, LOGGER],
+    };
+  }
+}
+
+/** Binds the ports that lower layers declare and higher ones fulfil. */
+@Global()
+@Module({
+  imports: [RuntimeModule],
+  providers: [{ provide: TEST_LOADER, useExisting: ModelRuntime }],
+  exports: [TEST_LOADER],
+})
+class PortsModule {}
+
+/** The whole service: which modules there are, and who stands behind which port. */
+@Module({})
+export class AppModule implements NestModule {
+  static with(foundation: Foundation): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        FoundationModule.with(foundation),
+        MongoModule.with(foundation.database, foundation.schema),
+        PortsModule,
+        ModelsModule,
+        RuntimeModule,
+        PredictionsModule,
+        HealthModule,
+      ],
+      providers: [{ provide: APP_FILTER, useValue: new ErrorFilter(foundation.logger) }],
+    };
+  }
+
+  configure(consumer: MiddlewareConsumer): void {
+    consumer.apply(requestId).forRoutes('{*path}');
+    consumer.apply(RequireDatabase).forRoutes('api/{*path}');
+  }
+}

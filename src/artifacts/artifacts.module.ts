@@ -1,0 +1,39 @@
+import { availableParallelism } from 'node:os';
+
+import { Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { type Db } from 'mongodb';
+
+import { DATABASE } from '../mongo/mongo.tokens';
+import { Schema } from '../mongo/schema';
+import { ArtifactStore } from './artifact.store';
+import { declareBucket } from './bucket-schema';
+import { type BlockCodec } from './codec/block-codec';
+import { PooledCodec } from './codec/pooled-codec';
+
+const CODEC = Symbol('CODEC');
+
+/** Compressed bytes in GridFS, encoded and decoded off the event loop. */
+@Module({
+  providers: [
+    {
+      provide: CODEC,
+      useFactory: () => new PooledCodec(Math.max(1, availableParallelism() - 1)),
+    },
+    {
+      provide: ArtifactStore,
+      inject: [DATABASE, CODEC, Schema],
+      useFactory: (db: Db, codec: BlockCodec, schema: Schema) => {
+        declareBucket(schema, 'artifacts');
+        return new ArtifactStore(db, codec);
+      },
+    },
+  ],
+  exports: [ArtifactStore],
+})
+export class ArtifactsModule implements OnApplicationShutdown {
+  constructor(@Inject(CODEC) private readonly codec: BlockCodec) {}
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.codec.close();
+  }
+}

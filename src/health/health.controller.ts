@@ -1,0 +1,49 @@
+import { Controller, Get, Res } from '@nestjs/common';
+import {
+  ApiOkResponse,
+  ApiOperation,
+  ApiServiceUnavailableResponse,
+  ApiTags,
+} from '@nestjs/swagger';
+import { type Response } from 'express';
+
+import { DatabaseService } from '../mongo/database.service';
+import { ModelRuntime } from '../runtime/model-runtime.service';
+
+/** For whoever keeps the process alive and sends it traffic. */
+@ApiTags('operations')
+@Controller('health')
+export class HealthController {
+  constructor(
+    private readonly database: DatabaseService,
+    private readonly runtime: ModelRuntime,
+  ) {}
+
+  /** Says only that the event loop turns: a restart mends nothing that lies elsewhere. */
+  @Get('live')
+  @ApiOperation({ summary: 'Whether the process is alive' })
+  @ApiOkResponse({ description: 'It is' })
+  live(): { status: 'live' } {
+    return { status: 'live' };
+  }
+
+  @Get('ready')
+  @ApiOperation({ summary: 'Whether requests can be served, and by which engine' })
+  @ApiOkResponse({ description: 'The database takes writes and an executor is up' })
+  @ApiServiceUnavailableResponse({ description: 'Not now; `reasons` says why' })
+  async ready(@Res({ passthrough: true }) response: Response): Promise<object> {
+    const [database, engine] = [await this.database.health(), this.runtime.describe()];
+    const reasons = [
+      ...(database.ok ? [] : [database.reason ?? 'The database does not answer']),
+      ...(engine.ready ? [] : [engine.why]),
+    ];
+    const ready = reasons.length === 0;
+    if (!ready) response.status(503).setHeader('Retry-After', 1);
+    return {
+      status: ready ? 'ready' : 'not_ready',
+      reasons,
+      database: { ok: database.ok },
+      engine: { name: engine.name, why: engine.why },
+    };
+  }
+}

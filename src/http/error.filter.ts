@@ -1,0 +1,142 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import { type Request, type Response } from 'express';
+import { type Logger } from 'pino';
+
+import { type ErrorKind, StoreError } from '../common/errors';
+import { asStoreError } from '../mongo/mongo-failure';
+import { requestIdOf } from './request-id';
+
+/** The native API's statuses; the foreign protocols have tables of their own. */
+export const HTTP_STATUS: Readonly<Record<ErrorKind, number>> = {
+  bad_syntax: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  conflict: 409,
+  precondition_failed: 412,
+  too_large: 413,
+  range_not_satisfiable: 416,
+  unsupported_media_type: 415,
+  invalid: 422,
+  too_many_requests: 429,
+  corrupt: 500,
+  overloaded: 503,
+  unavailable: 503,
+  deadline: 504,
+};
+
+/** What a route may have promised about a body that is not sent now. */
+const CONTENT_HEADERS = [
+  'Accept-Ranges',
+  'Cache-Control',
+  'Content-Disposition',
+  'Content-Length',
+  'Content-Range',
+  'ETag',
+];
+
+/** The one shape of every error that leaves the native API. */
+export interface ErrorBody {
+  readonly error: string;
+  readonly code: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly requestId: string;
+}
+
+/**
+ * Turns whatever a route threw into the error body.
+ *
+ * A `StoreError` says what happened. Anything else is a defect: it is logged here, once, with the
+ * request id, and answered 500 without a word about the inside.
+ */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  constructor(private readonly logger: Logger) {}
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<Request>();
+    const response = http.getResponse<Response>();
+    const requestId = requestIdOf(response);
+    const { status, body, retryAfterSeconds } = this.describe(thrown, request, requestId);
+    if (response.headersSent) {
+      // Half an answer is out: cutting the connection is the only honest sign left.
+      this.logger.warn({ requestId, error: messageOf(thrown) }, 'answer broken off');
+      response.destroy();
+      return;
+    }
+    for (const header of CONTENT_HEADERS) response.removeHeader(header);
+    if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
+    // What is left of the body is not read: the connection cannot be used again.
+    if (!request.complete) response.setHeader('Connection', 'close');
+    response.status(status).json(body);
+  }
+
+  private describe(
+    thrown: unknown,
+    request: Request,
+    requestId: string,
+  ): { status: number; body: ErrorBody; retryAfterSeconds?: number } {
+    const error = thrown instanceof StoreError ? thrown : asStoreError(thrown);
+    if (error) {
+      const status = HTTP_STATUS[error.kind];
+      if (status >= 500) {
+        this.logger.warn({ requestId, code: error.code, cause: causeOf(error) }, error.message);
+      }
+      const { retryAfterSeconds } = error.details;
+      return {
+        status,
+        body: { error: error.message, code: error.code, details: error.details, requestId },
+        ...(status === 503 || status === 429
+          ? { retryAfterSeconds: typeof retryAfterSeconds === 'number' ? retryAfterSeconds : 1 }
+          : {}),
+      };
+    }
+    if (thrown instanceof HttpException && thrown.getStatus() < 500) {
+      return fromFramework(thrown, request, requestId);
+    }
+    this.logger.error({ requestId, err: thrown }, 'unexpected failure');
+    return {
+      status: 500,
+      body: {
+        error: 'The service failed to answer; its log has the reason under this request id',
+        code: 'internal_error',
+        details: {},
+        requestId,
+      },
+    };
+  }
+}
+
+/** What the framework itself refuses: unknown routes, above all. */
+function fromFramework(
+  thrown: HttpException,
+  request: Request,
+  requestId: string,
+): { status: number; body: ErrorBody } {
+  const status = thrown.getStatus();
+  const details = { method: request.method, path: request.path };
+  return status === 404
+    ? {
+        status,
+        body: {
+          error: `There is no ${request.method} ${request.path}; /api/docs lists the routes`,
+          code: 'route_not_found',
+          details,
+          requestId,
+        },
+      }
+    : {
+        status,
+        body: { error: thrown.message, code: 'bad_request', details, requestId },
+      };
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function causeOf(error: Error): string | undefined {
+  return error.cause === undefined ? undefined : messageOf(error.cause);
+}

@@ -1,0 +1,23 @@
+import { type INestApplication } from '@nestjs/common';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+
+/** Serves the API's description at `/api/openapi.json` and as pages at `/api/docs`. */
+export function serveOpenApi(app: INestApplication): void {
+  const outline = new DocumentBuilder()
+    .setTitle('Gridstow')
+    .setDescription(
+      'Models, versions, aliases, predictions and their inputs in one MongoDB database. Errors, everywhere: `{ error, code, details, requestId }`.',
+    )
+    .setVersion('0.1.0')
+    .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
+    .addTag('models', 'Named streams of versions')
+    .addTag('versions', 'Upload, search, describe, delete')
+    .addTag('files', 'Byte-exact downloads')
+    .addTag('aliases', 'Promote, roll back, look up any time in the past')
+    .addTag('predictions', 'Predict, and what was recorded')
+    .addTag('runtime', 'What is in memory')
+    .addTag('operations', 'Health')
+    .build();
+  const document = SwaggerModule.createDocument(app, outline);
+  SwaggerModule.setup('api/docs', app, document, { jsonDocumentUrl: 'api/openapi.json' });
+}

@@ -1,0 +1,174 @@
+import { pipeline } from 'node:stream/promises';
+
+import { Controller, Get, Param, Req, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { type Request, type Response } from 'express';
+import { pack } from 'tar-stream';
+
+import { type ArtifactFile } from '../artifacts/artifact';
+import { ArtifactStore, type ByteRange } from '../artifacts/artifact.store';
+import { parseModelName, parseVersion } from '../common/model-ref';
+import { readQuery } from '../http/query';
+import { FileNotFoundError, RangeNotSatisfiableError, VersionNotReadyError } from './models.errors';
+import { DownloadArchiveDocs, DownloadFileDocs, ListFilesDocs } from './models.docs';
+import { QuarantineService } from './quarantine.service';
+import { type FileAnswer, toFileAnswers } from './version.answer';
+import { type VersionDoc } from './version.doc';
+import { VersionsRepository } from './versions.repository';
+
+/** The bytes of a version never change, so whoever has them need never ask again. */
+const IMMUTABLE = 'public, max-age=31536000, immutable';
+
+/** The files of a version, byte for byte as they were uploaded. */
+@ApiTags('files')
+@Controller('api/models/:model/versions/:version')
+export class FilesController {
+  constructor(
+    private readonly versions: VersionsRepository,
+    private readonly artifacts: ArtifactStore,
+    private readonly quarantine: QuarantineService,
+  ) {}
+
+  @Get('files')
+  @ListFilesDocs()
+  async list(
+    @Param('model') model: string,
+    @Param('version') version: string,
+    @Req() request: Request,
+  ): Promise<{ items: FileAnswer[]; next: null }> {
+    readQuery(request, {});
+    const doc = await this.versions.get(parseModelName(model), parseVersion(version));
+    return { items: toFileAnswers(doc), next: null };
+  }
+
+  /** A browser may pass the URL of `model.json` to `tf.loadLayersModel`, hence CORS and caching. */
+  @Get('files/*path')
+  @DownloadFileDocs()
+  async download(
+    @Param('model') model: string,
+    @Param('version') version: string,
+    @Param('path') path: string | string[],
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
+    const doc = await this.getReadable(model, version);
+    const wanted = Array.isArray(path) ? path.join('/') : path;
+    const file = doc.files.find((candidate) => candidate.path === wanted);
+    if (!file) {
+      throw new FileNotFoundError(`Version ${doc.version} of ${doc.model} has no such file`, {
+        paths: doc.files.slice(0, 100).map((candidate) => candidate.path),
+      });
+    }
+    response.setHeader('Access-Control-Allow-Origin', '*');
+    response.setHeader('Access-Control-Expose-Headers', 'ETag, Content-Length, Content-Range');
+    response.setHeader('Cache-Control', IMMUTABLE);
+    response.setHeader('ETag', `"sha256:${file.ref.sha256}"`);
+    response.setHeader('Accept-Ranges', 'bytes');
+    response.setHeader('Content-Type', file.contentType);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    if (request.fresh) {
+      response.status(304).end();
+      return;
+    }
+    const range = wantedRange(request, file);
+    if (range) {
+      response.status(206);
+      response.setHeader(
+        'Content-Range',
+        `bytes ${range.start}-${range.end - 1}/${file.ref.rawBytes}`,
+      );
+    }
+    response.setHeader('Content-Length', range ? range.end - range.start : file.ref.rawBytes);
+    if (request.method === 'HEAD') response.end();
+    else await this.send(doc, file, range, response);
+  }
+
+  @Get('archive')
+  @DownloadArchiveDocs()
+  async archive(
+    @Param('model') model: string,
+    @Param('version') version: string,
+    @Req() request: Request,
+    @Res() response: Response,
+  ): Promise<void> {
+    readQuery(request, {});
+    const doc = await this.getReadable(model, version);
+    response.setHeader('Content-Type', 'application/x-tar');
+    response.setHeader('Cache-Control', IMMUTABLE);
+    response.setHeader('ETag', `"${doc.digest}"`);
+    response.setHeader(
+      'Content-Disposition',
+      `attachment; filename="${doc.model}-${doc.version}.tar"`,
+    );
+    if (request.fresh) {
+      response.status(304).end();
+      return;
+    }
+    const tar = pack();
+    const sent = pipeline(tar, response);
+    try {
+      for (const { path, ref } of doc.files) {
+        const entry = tar.entry({ name: path, size: ref.rawBytes, mtime: doc.createdAt });
+        await Promise.race([pipeline(this.artifacts.open(ref), entry), sent]);
+      }
+      tar.finalize();
+      await sent;
+    } catch (error) {
+      tar.destroy();
+      await sent.catch(() => undefined);
+      await this.fail(doc, error, response);
+    }
+  }
+
+  private async send(
+    doc: VersionDoc,
+    file: ArtifactFile,
+    range: ByteRange | undefined,
+    response: Response,
+  ): Promise<void> {
+    try {
+      await pipeline(this.artifacts.open(file.ref, range), response);
+    } catch (error) {
+      await this.fail(doc, error, response);
+    }
+  }
+
+  private async fail(doc: VersionDoc, error: unknown, response: Response): Promise<void> {
+    // The reader went away: nobody is left to be told anything.
+    if (response.destroyed && !response.writableFinished && isPrematureClose(error)) return;
+    await this.quarantine.report(doc.model, doc.version, error);
+    throw error;
+  }
+
+  /** Damaged and unfinished versions have no bytes to give out. */
+  private async getReadable(model: string, version: string): Promise<VersionDoc> {
+    const doc = await this.versions.get(parseModelName(model), parseVersion(version));
+    if (doc.state === 'ready') return doc;
+    throw new VersionNotReadyError(
+      `Version ${doc.version} of ${doc.model} is ${doc.state}; only ready versions have files to download`,
+      { model: doc.model, version: doc.version, state: doc.state },
+    );
+  }
+}
+
+/** The one range asked for; several are answered with the whole file, as RFC 9110 (14.2) allows. */
+function wantedRange(request: Request, { ref }: ArtifactFile): ByteRange | undefined {
+  const ifRange = request.header('If-Range');
+  if (ifRange !== undefined && ifRange !== `"sha256:${ref.sha256}"`) return undefined;
+  const ranges = request.range(ref.rawBytes);
+  if (ranges === -1) {
+    throw new RangeNotSatisfiableError(
+      `The file has ${ref.rawBytes} bytes; the range lies outside`,
+      {
+        bytes: ref.rawBytes,
+      },
+    );
+  }
+  if (!Array.isArray(ranges) || ranges.type !== 'bytes' || ranges.length !== 1) return undefined;
+  const [only] = ranges;
+  return only ? { start: only.start, end: only.end + 1 } : undefined;
+}
+
+function isPrematureClose(error: unknown): boolean {
+  return (error as { code?: unknown }).code === 'ERR_STREAM_PREMATURE_CLOSE';
+}

@@ -1,0 +1,42 @@
+import { Module } from '@nestjs/common';
+
+import { ArtifactsModule } from '../artifacts/artifacts.module';
+import { AliasMovesRepository } from './alias-moves.repository';
+import { AliasesController } from './aliases.controller';
+import { AliasesService } from './aliases.service';
+import { DeletionService } from './deletion.service';
+import { FilesController } from './files.controller';
+import { ModelsController } from './models.controller';
+import { ModelsRepository } from './models.repository';
+import { PublishService } from './publish.service';
+import { UploadController } from './upload.controller';
+import { UploadIntentsRepository } from './upload-intents.repository';
+import { UploadReaper } from './upload-reaper.service';
+import { VersionResolver } from './version-resolver.service';
+import { VersionsController } from './versions.controller';
+import { VersionsRepository } from './versions.repository';
+
+/** The registry: models, versions, aliases. Needs a `TEST_LOADER` from whoever runs models. */
+@Module({
+  imports: [ArtifactsModule],
+  controllers: [
+    UploadController,
+    ModelsController,
+    VersionsController,
+    FilesController,
+    AliasesController,
+  ],
+  providers: [
+    ModelsRepository,
+    VersionsRepository,
+    AliasMovesRepository,
+    UploadIntentsRepository,
+    PublishService,
+    AliasesService,
+    DeletionService,
+    UploadReaper,
+    VersionResolver,
+  ],
+  exports: [VersionResolver, VersionsRepository, UploadReaper, ArtifactsModule, PublishService],
+})
+export class ModelsModule {}

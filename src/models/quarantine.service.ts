@@ -1,0 +1,30 @@
+import { Inject, Injectable } from '@nestjs/common';
+
+import { ArtifactCorruptError } from '../artifacts/artifact.errors';
+import { LOGGER, type Logger } from '../http/logger';
+import { VersionResolver } from './version-resolver.service';
+import { versionId, VersionsRepository } from './versions.repository';
+
+/**
+ * Takes a version out of service when its stored bytes turn out to be damaged.
+ *
+ * What is in memory already goes on serving where it was checked at load; nothing is loaded or
+ * promoted from the damaged copy again.
+ */
+@Injectable()
+export class QuarantineService {
+  constructor(
+    private readonly versions: VersionsRepository,
+    private readonly resolver: VersionResolver,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** Looks at a failure to read a version, and quarantines the version if its bytes are the cause. */
+  async report(model: string, version: number, error: unknown): Promise<void> {
+    if (!(error instanceof ArtifactCorruptError)) return;
+    if (await this.versions.markQuarantined(versionId(model, version), error.message)) {
+      this.logger.error({ model, version, details: error.details }, 'version quarantined');
+    }
+    this.resolver.forget(model);
+  }
+}

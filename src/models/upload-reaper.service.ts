@@ -1,0 +1,53 @@
+import { Injectable } from '@nestjs/common';
+
+import { ArtifactStore } from '../artifacts/artifact.store';
+import { UploadIntentsRepository } from './upload-intents.repository';
+import { VersionsRepository } from './versions.repository';
+
+/**
+ * Finishes what interrupted uploads left behind.
+ *
+ * It goes by intents: files that were promised and whose lease ran out. A version that is still
+ * on its way is failed first, by the same state change that a publish needs to become ready, so
+ * bytes are only removed when nothing can come to point at them any more.
+ */
+@Injectable()
+export class UploadReaper {
+  constructor(
+    private readonly intents: UploadIntentsRepository,
+    private readonly versions: VersionsRepository,
+    private readonly artifacts: ArtifactStore,
+  ) {}
+
+  /**
+   * Goes through all abandoned uploads once.
+   *
+   * @param soleOwner true when no other process can be uploading, so every lease is a dead one's
+   * @returns how many uploads were finished off
+   */
+  async reap(soleOwner = false): Promise<number> {
+    let reaped = 0;
+    for (;;) {
+      const intent = await this.intents.findAbandoned(soleOwner);
+      if (!intent) return reaped;
+      await this.finish(intent.uploadId);
+      reaped++;
+    }
+  }
+
+  private async finish(uploadId: string): Promise<void> {
+    const version = await this.versions.findByUpload(uploadId);
+    if (version && (version.state === 'pending' || version.state === 'verifying')) {
+      await this.versions.markFailed(version._id, uploadId, {
+        code: 'upload_interrupted',
+        message: 'The upload was interrupted before the version was ready',
+      });
+    }
+    const settled = version ? await this.versions.findByUpload(uploadId) : null;
+    if (!settled || settled.state === 'failed' || settled.state === 'deleted') {
+      const files = await this.intents.listFiles(uploadId);
+      await this.artifacts.remove(files.map((fileId) => ({ fileId })));
+    }
+    await this.intents.release(uploadId);
+  }
+}

@@ -1,0 +1,134 @@
+import { type AddressInfo } from 'node:net';
+
+import { NestFactory } from '@nestjs/core';
+import { type NestExpressApplication } from '@nestjs/platform-express';
+
+import { AppModule, type Foundation } from './app.module';
+import { readConfig, type Config } from './config/config';
+import { createLogger, FrameworkLogger, type Logger } from './http/logger';
+import { serveOpenApi } from './http/openapi';
+import { UploadReaper } from './models/upload-reaper.service';
+import { createClient } from './mongo/connect';
+import { DatabaseService } from './mongo/database.service';
+import { EmbeddedMongod } from './mongo/embedded-mongod';
+import { resolveMongodBinary } from './mongo/mongod-binary';
+import { Schema } from './mongo/schema';
+import { ModelRuntime } from './runtime/model-runtime.service';
+
+/** An upload may take this long; everything else is over sooner by itself. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
+const HEADERS_TIMEOUT_MS = 10_000;
+const REAP_EVERY_MS = 15_000;
+
+/** A running service: the database it may have brought along, and the HTTP server. */
+export interface Service {
+  readonly url: string;
+  readonly config: Config;
+  readonly embedded: boolean;
+  readonly engine: { readonly name: string; readonly why: string };
+  readonly app: NestExpressApplication;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything, in the order in which it depends on each other, and stops it in the reverse.
+ *
+ * @throws StoreError with one sentence when a setting, the data directory or the database server
+ * makes a start impossible; nothing is left running then
+ */
+export async function startService(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Service> {
+  const given = readConfig(env);
+  const logger = createLogger(given.logLevel);
+  const mongod = given.mongodb.uri === undefined ? await startMongod(given, env, logger) : null;
+  const uri = given.mongodb.uri ?? mongod?.uri;
+  const config: Config = { ...given, mongodb: { ...given.mongodb, uri } };
+  try {
+    const app = await startApp(config, logger, mongod !== null);
+    return {
+      url: urlOf(app, config),
+      config,
+      embedded: mongod !== null,
+      engine: app.get(ModelRuntime).describe(),
+      app,
+      stop: async () => {
+        await app.close();
+        await mongod?.stop();
+      },
+    };
+  } catch (error) {
+    await mongod?.stop();
+    throw error;
+  }
+}
+
+async function startMongod(
+  config: Config,
+  env: Readonly<Record<string, string | undefined>>,
+  logger: Logger,
+): Promise<EmbeddedMongod> {
+  const log = (message: string): void => {
+    logger.info(message);
+  };
+  const binary = await resolveMongodBinary({ dataDir: config.dataDir, env, log });
+  return await EmbeddedMongod.start({ dataDir: config.dataDir, binary, log });
+}
+
+async function startApp(
+  config: Config,
+  logger: Logger,
+  soleOwner: boolean,
+): Promise<NestExpressApplication> {
+  const schema = new Schema();
+  const client = createClient(config.mongodb.uri ?? '', { appName: 'gridstow' });
+  const database = new DatabaseService(client, config.mongodb.db, schema, (message) => {
+    logger.warn(message);
+  });
+  const foundation: Foundation = { config, logger, database, schema };
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.with(foundation), {
+    logger: new FrameworkLogger(logger),
+    // Bodies are read by the routes themselves, each with its own limit.
+    bodyParser: false,
+    abortOnError: false,
+  });
+  try {
+    app.disable('x-powered-by');
+    app.set('query parser', 'simple');
+    app.set('etag', false);
+    serveOpenApi(app);
+    await app.init();
+    await database.start();
+    const reaper = app.get(UploadReaper);
+    // Nobody else writes to an embedded database, so before the first request every upload in it
+    // is an interrupted one.
+    if (soleOwner) await reaper.reap(true);
+    keepReaping(reaper, database, logger);
+    const server = await app.listen(config.port, config.host);
+    server.requestTimeout = REQUEST_TIMEOUT_MS;
+    server.headersTimeout = HEADERS_TIMEOUT_MS;
+    return app;
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+}
+
+/** Cleans up after uploads whose process died, here or on another replica. */
+function keepReaping(reaper: UploadReaper, database: DatabaseService, logger: Logger): void {
+  const reap = async (): Promise<void> => {
+    if (!(await database.health()).ok) return;
+    const reaped = await reaper.reap();
+    if (reaped > 0) logger.info({ uploads: reaped }, 'cleaned up after interrupted uploads');
+  };
+  setInterval(() => {
+    reap().catch((error: unknown) => {
+      logger.warn({ err: error }, 'cleaning up after interrupted uploads failed; tried again soon');
+    });
+  }, REAP_EVERY_MS).unref();
+}
+
+function urlOf(app: NestExpressApplication, { host }: Config): string {
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
