@@ -13,6 +13,8 @@ export interface ParameterReader<T> {
   readonly read: (text: string) => { readonly value: T } | { readonly fault: string };
   /** Whether the parameter may stand several times; its value is then a list. */
   readonly many?: boolean;
+  /** Longest text that is read; 512 characters otherwise. */
+  readonly maxLength?: number;
 }
 
 type Readers = Readonly<Record<string, ParameterReader<unknown>>>;
@@ -64,7 +66,8 @@ function readOne(
   reader: ParameterReader<unknown>,
   text: string,
 ): ReturnType<ParameterReader<unknown>['read']> {
-  if (text.length > MAX_TEXT) return { fault: `longer than ${MAX_TEXT} characters` };
+  const { maxLength = MAX_TEXT } = reader;
+  if (text.length > maxLength) return { fault: `longer than ${maxLength} characters` };
   return reader.read(text);
 }
 

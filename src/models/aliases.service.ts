@@ -114,7 +114,7 @@ export class AliasesService {
     alias: string,
     target: RollbackTarget,
     options: MoveOptions,
-  ): Promise<AliasMoveDoc> {
+  ): Promise<{ readonly from: number | null; readonly move: AliasMoveDoc }> {
     await this.models.assertExists(model);
     const current = await this.get(model, alias);
     const version = await this.targetOf(current, target);
@@ -125,19 +125,18 @@ export class AliasesService {
         throw unfit(doc, cause);
       });
     }
-    // The revision that the target was worked out from: a move in between must not be undone unseen.
-    return await this.move(model, alias, version, 'rollback', {
-      ...options,
-      ifRevision: current.revision,
-    }).catch((error: unknown) => {
+    try {
+      // The revision that the target was worked out from: a move in between must not be undone unseen.
+      const ifRevision = current.revision;
+      const move = await this.move(model, alias, version, 'rollback', { ...options, ifRevision });
+      return { from: current.version, move };
+    } catch (error) {
       if (!(error instanceof RevisionMismatchError)) throw error;
       throw new AliasMovedError(
         'The alias moved while the rollback was prepared; look and try again',
-        {
-          ...error.details,
-        },
+        error.details,
       );
-    });
+    }
   }
 
   /** Takes an alias away; its history stays, and its revisions go on from there. */

@@ -49,14 +49,14 @@ export class DeletionService {
       );
     }
     const states = VERSION_STATES.filter((state) => state !== 'deleted');
-    for (let before: number | undefined; ;) {
+    for (let after: number | undefined; ;) {
       const docs = await this.versions.list(
         model,
         { states, tags: [], metrics: [] },
-        { limit: BATCH, ...(before === undefined ? {} : { before }) },
+        { limit: BATCH, sort: '-version', ...(after === undefined ? {} : { after }) },
       );
       for (const doc of docs) await this.remove(doc);
-      before = docs.at(-1)?.version;
+      after = docs.at(-1)?.version;
       if (docs.length < BATCH) break;
     }
     await this.models.markDeleted(model);

@@ -9,6 +9,7 @@ import { FilesController } from './files.controller';
 import { ModelsController } from './models.controller';
 import { ModelsRepository } from './models.repository';
 import { PublishService } from './publish.service';
+import { QuarantineService } from './quarantine.service';
 import { UploadController } from './upload.controller';
 import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadReaper } from './upload-reaper.service';
@@ -34,9 +35,17 @@ import { VersionsRepository } from './versions.repository';
     PublishService,
     AliasesService,
     DeletionService,
+    QuarantineService,
     UploadReaper,
     VersionResolver,
   ],
-  exports: [VersionResolver, VersionsRepository, UploadReaper, ArtifactsModule, PublishService],
+  exports: [
+    VersionResolver,
+    VersionsRepository,
+    QuarantineService,
+    UploadReaper,
+    ArtifactsModule,
+    PublishService,
+  ],
 })
 export class ModelsModule {}

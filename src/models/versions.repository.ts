@@ -32,6 +32,17 @@ export interface MetricCondition {
   readonly value: number;
 }
 
+/** Newest or oldest first; numbers grow with time, so they order both. */
+export const SORTS = ['-version', 'version', '-createdAt', 'createdAt'] as const;
+export type VersionSort = (typeof SORTS)[number];
+
+export interface VersionPage {
+  readonly limit: number;
+  readonly sort: VersionSort;
+  /** The number that the page before ended with. */
+  readonly after?: number;
+}
+
 const MONGO_OPERATOR = { '=': '$eq', '>': '$gt', '>=': '$gte', '<': '$lt', '<=': '$lte' } as const;
 
 export function versionId(model: string, version: number): string {
@@ -118,14 +129,11 @@ export class VersionsRepository {
     return await this.versions.findOne({ uploadId });
   }
 
-  async list(
-    model: string,
-    filter: VersionFilter,
-    page: { readonly limit: number; readonly before?: number },
-  ): Promise<VersionDoc[]> {
+  async list(model: string, filter: VersionFilter, page: VersionPage): Promise<VersionDoc[]> {
+    const direction = isAscending(page.sort) ? 1 : -1;
     return await this.versions
-      .find(toQuery(model, filter, page.before))
-      .sort({ version: -1 })
+      .find(toQuery(model, filter, page))
+      .sort({ version: direction })
       .limit(page.limit)
       .toArray();
   }
@@ -210,7 +218,11 @@ export class VersionsRepository {
   }
 }
 
-function toQuery(model: string, filter: VersionFilter, before?: number): Filter<VersionDoc> {
+function isAscending(sort: VersionSort): boolean {
+  return !sort.startsWith('-');
+}
+
+function toQuery(model: string, filter: VersionFilter, page: VersionPage): Filter<VersionDoc> {
   const pairs = [
     ...filter.tags.map(({ key, value }) => ({ tags: { $elemMatch: { k: key, v: value } } })),
     ...filter.metrics.map(({ name, operator, value }) => ({
@@ -220,7 +232,9 @@ function toQuery(model: string, filter: VersionFilter, before?: number): Filter<
   return {
     model,
     state: { $in: filter.states },
-    ...(before === undefined ? {} : { version: { $lt: before } }),
+    ...(page.after === undefined
+      ? {}
+      : { version: isAscending(page.sort) ? { $gt: page.after } : { $lt: page.after } }),
     ...(filter.since ? { createdAt: { $gte: filter.since } } : {}),
     ...(pairs.length > 0 ? { $and: pairs } : {}),
   };

@@ -1,0 +1,17 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { type Request } from 'express';
+
+import { assertJson, readBody } from './raw-body';
+import { parseStrictJson } from './strict-json';
+
+/** Descriptions, reasons and targets are small; tensors come in by routes of their own. */
+const MAX_JSON_BYTES = 1024 * 1024;
+
+/** The body of a request as strictly read JSON, to be followed by a `DtoPipe`. */
+export const JsonBody = createParamDecorator(
+  async (_data: unknown, context: ExecutionContext): Promise<unknown> => {
+    const request = context.switchToHttp().getRequest<Request>();
+    assertJson(request);
+    return parseStrictJson(await readBody(request, MAX_JSON_BYTES));
+  },
+);

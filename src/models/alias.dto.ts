@@ -1,0 +1,97 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import {
+  IsDefined,
+  IsInt,
+  IsOptional,
+  IsPositive,
+  IsString,
+  Matches,
+  MaxLength,
+} from 'class-validator';
+
+import { InvalidInputError } from '../common/errors';
+import { type AliasMoveDoc } from './alias-moves.repository';
+import { type RollbackTarget } from './aliases.service';
+
+const MAX_REASON = 1024;
+
+export class PromoteDto {
+  @ApiProperty({ example: 3 })
+  @IsInt()
+  @IsPositive()
+  readonly version!: number;
+
+  @ApiPropertyOptional({ example: 'better on the held-out set' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(MAX_REASON)
+  readonly reason?: string;
+}
+
+export class RollbackDto {
+  @ApiPropertyOptional({ example: 'live', default: 'live' })
+  @IsOptional()
+  @IsString()
+  @Matches(/^.{1,64}$/)
+  readonly alias?: string;
+
+  /** `previous`, a version, or `{ "at": "<time>" }`. */
+  @ApiProperty({
+    oneOf: [
+      { type: 'string', enum: ['previous'] },
+      { type: 'integer', minimum: 1 },
+      { type: 'object', properties: { at: { type: 'string', format: 'date-time' } } },
+    ],
+    example: 'previous',
+  })
+  @IsDefined()
+  readonly to!: unknown;
+
+  @ApiPropertyOptional({ example: 'answers got worse' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(MAX_REASON)
+  readonly reason?: string;
+}
+
+/** Where an alias points, and the move that made it so. */
+export interface AliasAnswer {
+  readonly alias: string;
+  readonly version: number | null;
+  readonly revision: number;
+  readonly movedAt: string;
+  readonly movedBy: string;
+  readonly reason: string;
+}
+
+/** One entry of an alias' history. */
+export interface AliasMoveAnswer extends AliasAnswer {
+  readonly kind: string;
+  readonly from: number | null;
+}
+
+export function toAliasAnswer(move: AliasMoveDoc): AliasAnswer {
+  const { alias, version, revision, movedAt, movedBy, reason } = move;
+  return { alias, version, revision, movedAt: movedAt.toISOString(), movedBy, reason };
+}
+
+export function toAliasMoveAnswer(move: AliasMoveDoc): AliasMoveAnswer {
+  return { ...toAliasAnswer(move), kind: move.kind, from: move.from };
+}
+
+/** @throws InvalidInputError for anything but the three forms of a target */
+export function parseRollbackTarget(to: unknown): RollbackTarget {
+  if (to === 'previous') return to;
+  if (typeof to === 'number' && Number.isSafeInteger(to) && to > 0) return to;
+  if (typeof to === 'object' && to !== null && Object.keys(to).join() === 'at') {
+    const at = new Date(String((to as { at: unknown }).at));
+    if (typeof (to as { at: unknown }).at === 'string' && !Number.isNaN(at.getTime()))
+      return { at };
+  }
+  throw new InvalidInputError('The target of a rollback is not understood', [
+    {
+      path: 'to',
+      message: 'must be "previous", a version such as 3, or { "at": "<ISO 8601 time>" }',
+    },
+  ]);
+}

@@ -1,0 +1,126 @@
+import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Put, Req } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { type Request } from 'express';
+
+import { BadSyntaxError } from '../common/errors';
+import { DEFAULT_ALIAS, parseAlias, parseModelName } from '../common/model-ref';
+import { decodeCursor, type Page, toPage } from '../common/page';
+import { DtoPipe } from '../http/dto.pipe';
+import { JsonBody } from '../http/json-body';
+import { limitOf, PAGE_PARAMETERS, readQuery, time } from '../http/query';
+import {
+  type AliasAnswer,
+  type AliasMoveAnswer,
+  parseRollbackTarget,
+  PromoteDto,
+  RollbackDto,
+  toAliasAnswer,
+  toAliasMoveAnswer,
+} from './alias.dto';
+import { AliasesService } from './aliases.service';
+import {
+  AliasHistoryDocs,
+  GetAliasDocs,
+  PromoteDocs,
+  RemoveAliasDocs,
+  RollbackDocs,
+} from './models.docs';
+
+/** Who moved an alias, until there are keys that tell. */
+const ANONYMOUS = 'anonymous';
+
+@ApiTags('aliases')
+@Controller('api/models/:model')
+export class AliasesController {
+  constructor(private readonly aliases: AliasesService) {}
+
+  @Get('aliases/:alias')
+  @GetAliasDocs()
+  async get(
+    @Param('model') model: string,
+    @Param('alias') alias: string,
+    @Req() request: Request,
+  ): Promise<AliasAnswer> {
+    const { at } = readQuery(request, { at: time });
+    const [name, pointer] = [parseModelName(model), parseAlias(alias)];
+    return toAliasAnswer(
+      at ? await this.aliases.getAt(name, pointer, at) : await this.aliases.get(name, pointer),
+    );
+  }
+
+  @Get('aliases/:alias/history')
+  @AliasHistoryDocs()
+  async history(
+    @Param('model') model: string,
+    @Param('alias') alias: string,
+    @Req() request: Request,
+  ): Promise<Page<AliasMoveAnswer>> {
+    const query = readQuery(request, PAGE_PARAMETERS);
+    const [name, pointer, limit] = [parseModelName(model), parseAlias(alias), limitOf(query)];
+    const scope = `history ${name}@${pointer}`;
+    const before = query.cursor === undefined ? undefined : decodeCursor(query.cursor, scope)[0];
+    const moves = await this.aliases.listHistory(name, pointer, {
+      limit: limit + 1,
+      ...(before === undefined ? {} : { before: Number(before) }),
+    });
+    return toPage(moves, limit, scope, ({ revision }) => [revision], toAliasMoveAnswer);
+  }
+
+  @Put('aliases/:alias')
+  @PromoteDocs()
+  async promote(
+    @Param('model') model: string,
+    @Param('alias') alias: string,
+    @JsonBody(new DtoPipe(PromoteDto)) { version, reason }: PromoteDto,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<AliasAnswer> {
+    const move = await this.aliases.promote(parseModelName(model), parseAlias(alias), version, {
+      movedBy: ANONYMOUS,
+      reason: reason ?? '',
+      ...revisionOf(ifMatch),
+    });
+    return toAliasAnswer(move);
+  }
+
+  @Delete('aliases/:alias')
+  @HttpCode(204)
+  @RemoveAliasDocs()
+  async remove(
+    @Param('model') model: string,
+    @Param('alias') alias: string,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<void> {
+    await this.aliases.remove(parseModelName(model), parseAlias(alias), {
+      movedBy: ANONYMOUS,
+      reason: 'removed',
+      ...revisionOf(ifMatch),
+    });
+  }
+
+  @Post('rollback')
+  @HttpCode(200)
+  @RollbackDocs()
+  async rollback(
+    @Param('model') model: string,
+    @JsonBody(new DtoPipe(RollbackDto)) { alias = DEFAULT_ALIAS, to, reason }: RollbackDto,
+  ): Promise<{ alias: string; from: number | null; to: number | null; revision: number }> {
+    const name = parseModelName(model);
+    const { from, move } = await this.aliases.rollback(
+      name,
+      parseAlias(alias),
+      parseRollbackTarget(to),
+      { movedBy: ANONYMOUS, reason: reason ?? '' },
+    );
+    return { alias, from, to: move.version, revision: move.revision };
+  }
+}
+
+/** `If-Match: "3"` is the revision that the caller saw; quotes may be left out. */
+function revisionOf(ifMatch: string | undefined): { ifRevision?: number } {
+  if (ifMatch === undefined || ifMatch === '*') return {};
+  const revision = /^"?(\d{1,15})"?$/.exec(ifMatch.trim())?.[1];
+  if (revision === undefined) {
+    throw new BadSyntaxError('If-Match takes the revision of the alias, e.g. If-Match: "3"');
+  }
+  return { ifRevision: Number(revision) };
+}

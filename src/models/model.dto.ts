@@ -1,0 +1,115 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import {
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsString,
+  Max,
+  MaxLength,
+  Min,
+  ValidateNested,
+} from 'class-validator';
+
+import { RECORDING_MODES, type RecordingMode } from '../config/config';
+import { IsMetrics, IsTags } from '../http/dto-rules';
+import { type BatchingSettings, type ModelSummary } from './model.doc';
+import { fromPairs } from './version.doc';
+
+/** How requests for a model are gathered into batches. */
+export class BatchingDto implements BatchingSettings {
+  @ApiPropertyOptional({ example: 32 })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(65_536)
+  readonly maxRows?: number;
+
+  @ApiPropertyOptional({ example: 5 })
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(10_000)
+  readonly maxDelayMs?: number;
+
+  @ApiPropertyOptional({ example: 256 })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  readonly maxQueue?: number;
+}
+
+/** Changes of a model; what is left out stays, `null` takes a setting away. */
+export class ChangeModelDto {
+  @ApiPropertyOptional({ example: 'Handwritten digits' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(4096)
+  readonly description?: string;
+
+  @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'string' } })
+  @IsOptional()
+  @IsTags()
+  readonly tags?: Record<string, string>;
+
+  @ApiPropertyOptional({ enum: RECORDING_MODES, nullable: true })
+  @IsOptional()
+  @IsIn(RECORDING_MODES)
+  readonly recording?: RecordingMode | null;
+
+  @ApiPropertyOptional({ type: BatchingDto, nullable: true })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => BatchingDto)
+  readonly batching?: BatchingDto | null;
+}
+
+/** Changes of a version: nothing that its digest covers. */
+export class ChangeVersionDto {
+  @ApiPropertyOptional()
+  @IsOptional()
+  @IsString()
+  @MaxLength(4096)
+  readonly description?: string;
+
+  @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'string' } })
+  @IsOptional()
+  @IsTags()
+  readonly tags?: Record<string, string>;
+
+  @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'number' } })
+  @IsOptional()
+  @IsMetrics()
+  readonly metrics?: Record<string, number>;
+}
+
+/** A model as the API shows it. */
+export interface ModelAnswer {
+  readonly model: string;
+  readonly description: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly recording?: RecordingMode;
+  readonly batching?: BatchingSettings;
+  readonly latestVersion: number | null;
+  readonly versions: number;
+  readonly aliases: Readonly<Record<string, number>>;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export function toModelAnswer(summary: ModelSummary): ModelAnswer {
+  const { recording, batching } = summary;
+  return {
+    model: summary._id,
+    description: summary.description,
+    tags: fromPairs(summary.tags),
+    ...(recording ? { recording } : {}),
+    ...(batching ? { batching } : {}),
+    latestVersion: summary.latestReady,
+    versions: summary.readyVersions,
+    aliases: summary.aliases,
+    createdAt: summary.createdAt.toISOString(),
+    updatedAt: summary.updatedAt.toISOString(),
+  };
+}

@@ -1,0 +1,99 @@
+import { pipeline } from 'node:stream';
+
+import { Controller, Inject, Param, Post, Req, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { type Request, type Response } from 'express';
+
+import { readParts } from '../artifacts/parts/read-parts';
+import { parseAlias, parseModelName } from '../common/model-ref';
+import { type Config } from '../config/config';
+import { CONFIG } from '../config/config.tokens';
+import { flag, readQuery, text } from '../http/query';
+import { assertAnnouncedLength } from '../http/raw-body';
+import { AliasesService } from './aliases.service';
+import { UploadDocs } from './models.docs';
+import { type Preview, PublishService } from './publish.service';
+import { digestCheck } from './upload-digest';
+import { parseUploadMetadata } from './upload-metadata';
+import { toFileAnswers, toVersionAnswer, type VersionAnswer } from './version.answer';
+
+const MAX_FILES = 10_000;
+const MAX_FIELD_BYTES = 1024 * 1024;
+/** Framing around the files: part headers, archive headers, the metadata. */
+const FRAMING_BYTES = 64 * 1024 * 1024;
+
+const PARAMETERS = {
+  promote: text,
+  dryRun: flag,
+  filename: text,
+  metadata: { read: (given: string) => ({ value: given }), maxLength: 64 * 1024 },
+};
+
+/** What a dry run answers: the version as it would be. */
+export interface PreviewAnswer extends Omit<VersionAnswer, 'version' | 'state'> {
+  readonly dryRun: true;
+  readonly existingVersion: number | null;
+}
+
+/** The way in for versions: a stream of files that is checked, stored, proven, and only then served. */
+@ApiTags('versions')
+@Controller('api/models/:model/versions')
+export class UploadController {
+  constructor(
+    private readonly publisher: PublishService,
+    private readonly aliases: AliasesService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  @Post()
+  @UploadDocs()
+  async upload(
+    @Param('model') model: string,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<VersionAnswer | PreviewAnswer> {
+    const name = parseModelName(model);
+    const query = readQuery(request, PARAMETERS);
+    const promote = query.promote === undefined ? undefined : parseAlias(query.promote);
+    const maxBytes = this.config.maxUploadBytes;
+    assertAnnouncedLength(request, maxBytes + FRAMING_BYTES);
+
+    const digest = digestCheck(request.header('Content-Digest'));
+    const parts = readParts(
+      {
+        contentType: request.header('Content-Type'),
+        contentEncoding: request.header('Content-Encoding'),
+        filename: query.filename,
+        // A broken request breaks the stream behind the digest too.
+        body: digest ? pipeline(request, digest, () => undefined) : request,
+      },
+      { maxBytes, maxParts: MAX_FILES, maxFieldBytes: MAX_FIELD_BYTES },
+    );
+    const publish = {
+      model: name,
+      parts,
+      metadata: () => parseUploadMetadata(parts.fields, query.metadata),
+      assertArrived: () => digest?.assertMatches(),
+      ...(promote === undefined ? {} : { promote }),
+      movedBy: 'anonymous',
+    };
+    if (query.dryRun === true) {
+      response.status(200);
+      return toPreviewAnswer(await this.publisher.preview(publish));
+    }
+    const { version, created } = await this.publisher.publish(publish);
+    const byVersion = await this.aliases.aliasesByVersion(name);
+    response.status(created ? 201 : 200);
+    response.setHeader('Location', `/api/models/${name}/versions/${version.version}`);
+    return toVersionAnswer(version, byVersion.get(version.version) ?? []);
+  }
+}
+
+function toPreviewAnswer({ draft, existingVersion }: Preview): PreviewAnswer {
+  const {
+    version: _version,
+    state: _state,
+    ...rest
+  } = toVersionAnswer({ ...draft, _id: '', version: 0 }, []);
+  return { dryRun: true, existingVersion, ...rest, files: toFileAnswers(draft) };
+}
