@@ -1,0 +1,49 @@
+import { type ArtifactFile } from '../../artifacts/artifact';
+import { type NamedTensors, type TensorSpec } from '../../common/tensor';
+import { type LoadableVersion } from '../../models/version';
+
+/** Engines an executor can start, in the order in which `auto` prefers them. */
+export const ENGINE_NAMES = ['wasm', 'node', 'cpu'] as const;
+export type EngineName = (typeof ENGINE_NAMES)[number];
+
+/** Where an engine gets the bytes of a version's files, checked against their digests. */
+export interface FileSource {
+  /** @returns a buffer that holds the file and nothing else */
+  read(file: ArtifactFile): Promise<ArrayBuffer>;
+}
+
+/**
+ * A library that runs models.
+ *
+ * A process starts one engine and keeps it. Calls may overlap: an engine runs its tensor work one
+ * piece after the other, and only reading from the source goes on beside it.
+ */
+export interface Engine {
+  readonly name: EngineName;
+  /** For people: the library, its version, what of the machine it uses. */
+  readonly description: string;
+  /**
+   * @throws ModelUnloadableError when the files are no model that this engine knows
+   */
+  load(version: LoadableVersion, source: FileSource): Promise<LoadedModel>;
+  /** Tensors alive in this process: equal before and after each predict, and after a failed load. */
+  tensorCount(): number;
+}
+
+/** One version in the memory of one engine. */
+export interface LoadedModel {
+  /**
+   * What the model itself says it takes, under the names of the version's signature where that has
+   * any. What it gives shows when it runs: few graphs know the shapes of their outputs.
+   */
+  readonly inputs: readonly TensorSpec[];
+  /** Bytes of its weights in memory. */
+  readonly bytes: number;
+  /**
+   * Computes the outputs for one batch. NaN and infinities pass through as they are.
+   *
+   * @throws InferenceFailedError when the library cannot compute this
+   */
+  predict(inputs: NamedTensors): Promise<NamedTensors>;
+  dispose(): Promise<void>;
+}

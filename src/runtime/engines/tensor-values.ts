@@ -1,0 +1,80 @@
+import type { DataTypeMap, Tensor as TfTensor } from '@tensorflow/tfjs-core';
+
+import { DTYPE_BYTES, type DType, type Tensor } from '../../common/tensor';
+import { TensorMismatchError } from '../runtime.errors';
+import { type TfjsApi } from './tfjs-api';
+
+/** Makes an engine's tensor from plain bytes. */
+export function toTfTensor(tf: TfjsApi, { dtype, shape, data }: Tensor): TfTensor {
+  return tf.tensor(toValues(dtype, data), [...shape], dtype);
+}
+
+/** Reads an engine's tensor into plain bytes. */
+export async function fromTfTensor(name: string, tensor: TfTensor): Promise<Tensor> {
+  const { dtype, shape } = tensor;
+  if (!isDType(dtype)) {
+    throw new TensorMismatchError(`Output ${name} is of type ${dtype}, which has no plain form`);
+  }
+  const values: unknown = dtype === 'string' ? await tensor.bytes() : await tensor.data();
+  return { dtype, shape, data: toBytes(values as DataTypeMap[DType] | Uint8Array[]) };
+}
+
+function isDType(dtype: string): dtype is DType {
+  return Object.hasOwn(DTYPE_BYTES, dtype);
+}
+
+function toValues(
+  dtype: DType,
+  data: Uint8Array,
+): DataTypeMap['float32'] | Int32Array | Uint8Array | string[] {
+  switch (dtype) {
+    case 'float32': {
+      const { buffer, byteOffset, byteLength } = aligned(data);
+      return new Float32Array(buffer, byteOffset, byteLength / 4);
+    }
+    case 'int32': {
+      const { buffer, byteOffset, byteLength } = aligned(data);
+      return new Int32Array(buffer, byteOffset, byteLength / 4);
+    }
+    case 'bool':
+      return data;
+    case 'string':
+      return decodeStrings(data);
+  }
+}
+
+/** Typed arrays of four-byte elements start at multiples of four. */
+function aligned(data: Uint8Array): Uint8Array {
+  return data.byteOffset % 4 === 0 ? data : data.slice();
+}
+
+function toBytes(
+  values: Float32Array | Int32Array | Uint8Array | string[] | Uint8Array[],
+): Uint8Array {
+  if (Array.isArray(values)) return encodeStrings(values as Uint8Array[]);
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function decodeStrings(data: Uint8Array): string[] {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const texts: string[] = [];
+  const decoder = new TextDecoder();
+  for (let at = 0; at < data.byteLength;) {
+    const length = view.getUint32(at, true);
+    texts.push(decoder.decode(data.subarray(at + 4, at + 4 + length)));
+    at += 4 + length;
+  }
+  return texts;
+}
+
+function encodeStrings(texts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(texts.reduce((sum, text) => sum + 4 + text.length, 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const text of texts) {
+    view.setUint32(at, text.length, true);
+    bytes.set(text, at + 4);
+    at += 4 + text.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,79 @@
+import { performance } from 'node:perf_hooks';
+
+import { type ArtifactFile } from '../artifacts/artifact';
+import { type NamedTensors } from '../common/tensor';
+import { type LoadableVersion } from '../models/version';
+import { type Engine, type FileSource, type LoadedModel } from './engines/engine';
+import { type ExecutorReplies, type ExecutorStats, versionKey } from './executor-protocol';
+import { ModelUnloadableError } from './runtime.errors';
+
+/**
+ * What runs inside an executor: one engine and the versions loaded in it.
+ *
+ * A version is loaded at most once; loading it again answers with what is there.
+ */
+export class ExecutorHost {
+  private readonly models = new Map<string, Promise<LoadedModel>>();
+
+  constructor(private readonly engine: Engine) {}
+
+  async load(version: LoadableVersion, source: FileSource): Promise<ExecutorReplies['load']> {
+    const key = versionKey(version);
+    let loading = this.models.get(key);
+    if (!loading) {
+      loading = this.engine.load(version, source);
+      this.models.set(key, loading);
+      // A failed load is forgotten, so that it can be tried again.
+      loading.catch(() => this.models.delete(key));
+    }
+    const { bytes, inputs } = await loading;
+    return { bytes, inputs };
+  }
+
+  async predict(
+    key: string,
+    inputs: NamedTensors,
+  ): Promise<{ readonly outputs: NamedTensors; readonly inferMs: number }> {
+    const model = await this.models.get(key);
+    if (!model) throw new ModelUnloadableError(`Version ${key} is not loaded here`, { key });
+    const start = performance.now();
+    const outputs = await model.predict(inputs);
+    return { outputs, inferMs: performance.now() - start };
+  }
+
+  async unload(key: string): Promise<void> {
+    const loading = this.models.get(key);
+    this.models.delete(key);
+    const model = await loading?.catch(() => undefined);
+    await model?.dispose();
+  }
+
+  stats(): ExecutorStats {
+    return {
+      tensors: this.engine.tensorCount(),
+      rssBytes: process.memoryUsage.rss(),
+      versions: [...this.models.keys()],
+    };
+  }
+}
+
+/** Files that came with the request, for executors without a database. */
+export class SentFiles implements FileSource {
+  private readonly parts = new Map<string, Uint8Array>();
+
+  constructor(files: readonly ArtifactFile[], lengths: readonly number[], payload: Uint8Array) {
+    let at = 0;
+    files.forEach(({ path }, index) => {
+      const end = at + (lengths[index] ?? 0);
+      this.parts.set(path, payload.subarray(at, end));
+      at = end;
+    });
+  }
+
+  async read({ path }: ArtifactFile): Promise<ArrayBuffer> {
+    const bytes = this.parts.get(path);
+    if (!bytes) throw new ModelUnloadableError(`File ${path} was not sent along`, { path });
+    // Engines take whole buffers: a view of the payload would be read from its first byte.
+    return await Promise.resolve(Uint8Array.from(bytes).buffer);
+  }
+}

@@ -1,0 +1,161 @@
+import { type ArtifactFile } from '../artifacts/artifact';
+import { ArtifactCorruptError } from '../artifacts/artifact.errors';
+import { type ErrorKind, StoreError } from '../common/errors';
+import { type DType, type NamedTensors, type Tensor, type TensorSpec } from '../common/tensor';
+import { type LoadableVersion } from '../models/version';
+import { type EngineName } from './engines/engine';
+import {
+  EngineUnavailableError,
+  InferenceFailedError,
+  ModelUnloadableError,
+  TensorMismatchError,
+} from './runtime.errors';
+
+/** A file as it crosses the socket: JSON knows no ObjectId. */
+export type WireFile = Omit<ArtifactFile, 'ref'> & {
+  readonly ref: Omit<ArtifactFile['ref'], 'fileId'> & { readonly fileId: string };
+};
+export type WireVersion = Omit<LoadableVersion, 'files'> & { readonly files: readonly WireFile[] };
+
+/** Where an executor reads artifacts; without it the files come with each load. */
+export interface ExecutorDatabase {
+  readonly uri: string;
+  readonly db: string;
+}
+
+/** What a process asks of its executor. Payloads: the tensors of `predict`, the files of `load`. */
+export type ExecutorRequest =
+  | {
+      readonly kind: 'start';
+      readonly engine: EngineName;
+      readonly database: ExecutorDatabase | null;
+    }
+  | {
+      readonly kind: 'load';
+      readonly version: WireVersion;
+      /** Lengths of the files in the payload, in the order of `version.files`; null: from the database. */
+      readonly fileBytes: readonly number[] | null;
+    }
+  | { readonly kind: 'predict'; readonly key: string; readonly tensors: readonly WireTensor[] }
+  | { readonly kind: 'unload'; readonly key: string }
+  | { readonly kind: 'stats' };
+
+export interface ExecutorReplies {
+  readonly start: { readonly description: string; readonly pid: number };
+  readonly load: { readonly bytes: number; readonly inputs: readonly TensorSpec[] };
+  readonly predict: { readonly tensors: readonly WireTensor[]; readonly inferMs: number };
+  readonly unload: Readonly<Record<string, never>>;
+  readonly stats: ExecutorStats;
+}
+
+export interface ExecutorStats {
+  readonly tensors: number;
+  readonly rssBytes: number;
+  readonly versions: readonly string[];
+}
+
+export type Numbered<T> = T & { readonly id: number };
+export type ExecutorReply =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly error: WireError };
+
+/** A tensor without its bytes, which stand in the payload in the same order, each at a multiple of 8. */
+export interface WireTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+export interface WireError {
+  readonly kind: ErrorKind;
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Names a version within the executors of one service. */
+export function versionKey({ model, version }: { model: string; version: number }): string {
+  return `${model}/${version}`;
+}
+
+const ALIGNMENT = 8;
+const PADDING = new Uint8Array(ALIGNMENT);
+
+/** Headers and payload parts of tensors, `decodeTensors` being the inverse. */
+export function encodeTensors(tensors: NamedTensors): {
+  readonly headers: readonly WireTensor[];
+  readonly payload: readonly Uint8Array[];
+} {
+  const headers: WireTensor[] = [];
+  const payload: Uint8Array[] = [];
+  for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
+    headers.push({ name, dtype, shape, bytes: data.byteLength });
+    payload.push(data, PADDING.subarray(0, padding(data.byteLength)));
+  }
+  return { headers, payload };
+}
+
+/** The tensors are views of the payload. */
+export function decodeTensors(headers: readonly WireTensor[], payload: Uint8Array): NamedTensors {
+  const tensors: Record<string, Tensor> = {};
+  let at = 0;
+  for (const { name, dtype, shape, bytes } of headers) {
+    tensors[name] = { dtype, shape, data: payload.subarray(at, at + bytes) };
+    at += bytes + padding(bytes);
+  }
+  return tensors;
+}
+
+function padding(bytes: number): number {
+  return (ALIGNMENT - (bytes % ALIGNMENT)) % ALIGNMENT;
+}
+
+export function toWireVersion(version: LoadableVersion): WireVersion {
+  return {
+    ...version,
+    files: version.files.map(({ ref, ...file }) => ({
+      ...file,
+      ref: { ...ref, fileId: ref.fileId.toHexString() },
+    })),
+  };
+}
+
+export function toWireError(error: unknown): WireError {
+  if (error instanceof StoreError) {
+    const { kind, code, message, details } = error;
+    return { kind, code, message, details };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: 'unavailable', code: 'executor_failed', message, details: {} };
+}
+
+/** Failures of an executor that callers here tell apart by class. */
+const KNOWN = new Map(
+  [
+    ArtifactCorruptError,
+    EngineUnavailableError,
+    InferenceFailedError,
+    ModelUnloadableError,
+    TensorMismatchError,
+  ].map((type) => [new type('').code as string, type]),
+);
+
+export function fromWireError({ kind, code, message, details }: WireError): StoreError {
+  const type = KNOWN.get(code);
+  return type
+    ? new type(message, details)
+    : new ExecutorReportedError(kind, code, message, details);
+}
+
+/** A failure inside an executor that has no class of its own here, e.g. its database is away. */
+class ExecutorReportedError extends StoreError {
+  constructor(
+    override readonly kind: ErrorKind,
+    override readonly code: string,
+    message: string,
+    details: Readonly<Record<string, unknown>>,
+  ) {
+    super(message, details);
+  }
+}

@@ -1,0 +1,281 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { type Readable } from 'node:stream';
+
+import { entryPath } from '../common/entry-path';
+import { type NamedTensors } from '../common/tensor';
+import { type LoadableVersion } from '../models/version';
+import { type EngineName, type FileSource } from './engines/engine';
+import { ExecutorEndpoint } from './executor-endpoint';
+import {
+  decodeTensors,
+  encodeTensors,
+  type ExecutorDatabase,
+  type ExecutorReplies,
+  type ExecutorReply,
+  type ExecutorRequest,
+  type ExecutorStats,
+  fromWireError,
+  toWireVersion,
+  versionKey,
+} from './executor-protocol';
+import { encodeFrame, FrameDecoder } from './framing';
+import {
+  EngineUnavailableError,
+  ExecutorLostError,
+  PredictionDeadlineError,
+} from './runtime.errors';
+
+/** How long an engine may take to start; native libraries read hundreds of megabytes. */
+const START_DEADLINE_MS = 60_000;
+/** How long a child that lost its socket may take to notice. */
+const EXIT_GRACE_MS = 1_000;
+
+export interface ExecutorOptions {
+  readonly engine: EngineName;
+  /** Where the executor reads artifacts: its own database client, or files sent with each load. */
+  readonly files: ExecutorDatabase | FileSource;
+  /** Takes what the process prints: native libraries write to stderr as they please. */
+  readonly log: (line: string) => void;
+}
+
+interface InFlight {
+  readonly resolve: (reply: { value: unknown; payload: Uint8Array }) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * The parent's side of one executor process, from its start to its end.
+ *
+ * Every request is answered or fails: by its deadline, which kills the process because nothing else
+ * stops a computation, or with the process, however that ends. A dead executor stays dead; whoever
+ * needs another starts one.
+ */
+export class Executor {
+  /** Settles when the process is gone; says why in a sentence. */
+  readonly ended: Promise<string>;
+  private readonly inFlight = new Map<number, InFlight>();
+  private nextId = 1;
+  private endedBecause: string | undefined;
+  private stopping = false;
+  private identity = { description: '', pid: 0 };
+
+  private constructor(
+    readonly engine: EngineName,
+    private readonly options: ExecutorOptions,
+    private readonly child: ChildProcess,
+    private readonly socket: Socket,
+  ) {
+    const decoder = new FrameDecoder();
+    socket.on('data', (piece) => {
+      try {
+        for (const { header, payload } of decoder.push(piece)) {
+          this.settle(header as ExecutorReply, payload);
+        }
+      } catch (error) {
+        this.kill(`it answered with bytes that are no frames (${String(error)})`);
+      }
+    });
+    // The process decides: a socket that breaks ends it, and its exit is what is reported.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      setTimeout(() => child.kill('SIGKILL'), EXIT_GRACE_MS).unref();
+    });
+    this.ended = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.endedBecause ??= this.stopping
+          ? 'it was stopped'
+          : `it ended by itself (${signal ?? `exit code ${code ?? 'unknown'}`})`;
+        socket.destroy();
+        this.failAll(this.endedBecause);
+        resolve(this.endedBecause);
+      });
+    });
+  }
+
+  /**
+   * Starts a process and its engine.
+   *
+   * @throws EngineUnavailableError when the engine does not start here
+   */
+  static async start(options: ExecutorOptions): Promise<Executor> {
+    const { engine, files } = options;
+    const endpoint = await ExecutorEndpoint.open();
+    try {
+      const child = spawn(
+        process.execPath,
+        [entryPath(__dirname, 'executor.entry'), endpoint.path],
+        { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true, env: childEnvironment() },
+      );
+      forwardLines(child.stdout, options.log);
+      forwardLines(child.stderr, options.log);
+      const socket = await Promise.race([endpoint.accept(), failedStart(engine, child)]);
+      const executor = new Executor(engine, options, child, socket);
+      await executor.openEngine('uri' in files ? files : null);
+      return executor;
+    } finally {
+      await endpoint.close();
+    }
+  }
+
+  get description(): string {
+    return this.identity.description;
+  }
+
+  get pid(): number {
+    return this.identity.pid;
+  }
+
+  get isAlive(): boolean {
+    return this.endedBecause === undefined;
+  }
+
+  async load(version: LoadableVersion, deadlineMs: number): Promise<ExecutorReplies['load']> {
+    const request = { kind: 'load', version: toWireVersion(version) } as const;
+    const { files } = this.options;
+    if ('uri' in files) {
+      const { value } = await this.ask({ ...request, fileBytes: null }, [], deadlineMs);
+      return value as ExecutorReplies['load'];
+    }
+    const parts: Uint8Array[] = [];
+    for (const file of version.files) parts.push(new Uint8Array(await files.read(file)));
+    const fileBytes = parts.map(({ byteLength }) => byteLength);
+    const { value } = await this.ask({ ...request, fileBytes }, parts, deadlineMs);
+    return value as ExecutorReplies['load'];
+  }
+
+  async predict(
+    version: LoadableVersion,
+    inputs: NamedTensors,
+    deadlineMs: number,
+  ): Promise<{ readonly outputs: NamedTensors; readonly inferMs: number }> {
+    const { headers, payload } = encodeTensors(inputs);
+    const request = { kind: 'predict', key: versionKey(version), tensors: headers } as const;
+    const reply = await this.ask(request, payload, deadlineMs);
+    const { tensors, inferMs } = reply.value as ExecutorReplies['predict'];
+    return { outputs: decodeTensors(tensors, reply.payload), inferMs };
+  }
+
+  async unload(key: string, deadlineMs: number): Promise<void> {
+    await this.ask({ kind: 'unload', key }, [], deadlineMs);
+  }
+
+  async stats(deadlineMs: number): Promise<ExecutorStats> {
+    const { value } = await this.ask({ kind: 'stats' }, [], deadlineMs);
+    return value as ExecutorStats;
+  }
+
+  /** Ends the process at once; requests under way fail. */
+  kill(reason: string): void {
+    this.endedBecause ??= reason;
+    this.failAll(reason);
+    this.child.kill('SIGKILL');
+  }
+
+  /** Lets the process end by closing its socket; waits until it has. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.socket.end();
+    await this.ended;
+  }
+
+  private async openEngine(database: ExecutorDatabase | null): Promise<void> {
+    try {
+      const request = { kind: 'start', engine: this.engine, database } as const;
+      const { value } = await this.ask(request, [], START_DEADLINE_MS);
+      this.identity = value as ExecutorReplies['start'];
+    } catch (error) {
+      this.kill('its engine did not start');
+      throw error;
+    }
+  }
+
+  private async ask(
+    request: ExecutorRequest,
+    payload: readonly Uint8Array[],
+    deadlineMs: number,
+  ): Promise<{ value: unknown; payload: Uint8Array }> {
+    if (this.endedBecause !== undefined) throw lost(this.endedBecause);
+    const id = this.nextId++;
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.expire(id, request.kind, deadlineMs);
+      }, deadlineMs);
+      this.inFlight.set(id, { resolve, reject, timer });
+      this.socket.cork();
+      for (const part of encodeFrame({ ...request, id }, payload)) this.socket.write(part);
+      this.socket.uncork();
+    });
+  }
+
+  private settle(reply: ExecutorReply, payload: Uint8Array): void {
+    const request = this.inFlight.get(reply.id);
+    // An answer that crossed its own deadline: whoever asked has been told already.
+    if (!request) return;
+    this.inFlight.delete(reply.id);
+    clearTimeout(request.timer);
+    if (reply.ok) request.resolve({ value: reply.value, payload });
+    else request.reject(fromWireError(reply.error));
+  }
+
+  private expire(id: number, kind: ExecutorRequest['kind'], deadlineMs: number): void {
+    const late = this.inFlight.get(id);
+    this.inFlight.delete(id);
+    late?.reject(
+      new PredictionDeadlineError(`The executor did not finish within ${deadlineMs} ms`, {
+        deadlineMs,
+        step: kind,
+      }),
+    );
+    this.kill(`a ${kind} exceeded its deadline of ${deadlineMs} ms`);
+  }
+
+  private failAll(reason: string): void {
+    for (const { reject, timer } of this.inFlight.values()) {
+      clearTimeout(timer);
+      reject(lost(reason));
+    }
+    this.inFlight.clear();
+  }
+}
+
+function lost(reason: string): ExecutorLostError {
+  return new ExecutorLostError(`The executor was lost: ${reason}; another takes its place`, {
+    retryAfterSeconds: 1,
+  });
+}
+
+/** Rejects when a process ends, or cannot even be started, before it has connected. */
+async function failedStart(engine: EngineName, child: ChildProcess): Promise<never> {
+  return await new Promise((_, reject) => {
+    const fail = (reason: string, cause?: Error): void => {
+      reject(
+        new EngineUnavailableError(
+          `No executor could be started: ${reason}`,
+          { engine },
+          { cause },
+        ),
+      );
+    };
+    child.once('error', (cause) => {
+      fail(cause.message, cause);
+    });
+    child.once('exit', (code, signal) => {
+      fail(`its process ended with ${signal ?? `exit code ${code ?? 'unknown'}`}`);
+    });
+  });
+}
+
+/** The service's own, without what belongs to it alone: secrets, debuggers, ports. */
+function childEnvironment(): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { TF_CPP_MIN_LOG_LEVEL: '2', ...process.env };
+  delete environment['MONGODB_URI'];
+  delete environment['NODE_OPTIONS'];
+  return environment;
+}
+
+function forwardLines(stream: Readable | null, log: (line: string) => void): void {
+  if (stream) createInterface({ input: stream }).on('line', log);
+}

@@ -1,0 +1,98 @@
+import { FramingError } from './runtime.errors';
+
+/**
+ * How a process and its executor talk: frames, one after the other, in both directions.
+ *
+ * ```
+ * u32 header bytes | u32 payload bytes | header: UTF-8 JSON | payload        (little-endian)
+ * ```
+ */
+export interface Frame {
+  readonly header: unknown;
+  /** Owns its memory and starts at its first byte, so typed arrays can be laid over it. */
+  readonly payload: Uint8Array;
+}
+
+const PREFIX_BYTES = 8;
+const MAX_HEADER_BYTES = 64 * 1024 * 1024;
+const MAX_PAYLOAD_BYTES = 0xffff_ffff;
+
+/** The pieces of a frame in the order of writing; the payload's parts are not copied. */
+export function encodeFrame(
+  header: unknown,
+  payload: readonly Uint8Array[] = [],
+): readonly Uint8Array[] {
+  const json = JSON.stringify(header);
+  const headerBytes = Buffer.byteLength(json);
+  const payloadBytes = payload.reduce((sum, part) => sum + part.byteLength, 0);
+  if (headerBytes > MAX_HEADER_BYTES || payloadBytes > MAX_PAYLOAD_BYTES) {
+    throw new FramingError('A message is too large for a frame', { headerBytes, payloadBytes });
+  }
+  const head = Buffer.allocUnsafe(PREFIX_BYTES + headerBytes);
+  head.writeUInt32LE(headerBytes, 0);
+  head.writeUInt32LE(payloadBytes, 4);
+  head.write(json, PREFIX_BYTES);
+  return [head, ...payload];
+}
+
+/**
+ * Puts frames together from pieces cut anywhere.
+ *
+ * Every byte is copied once, to where it stays: a payload's buffer has its size from the start.
+ */
+export class FrameDecoder {
+  private readonly prefix = Buffer.alloc(PREFIX_BYTES);
+  private header: Buffer | undefined;
+  private payload = new Uint8Array(0);
+  private filled = 0;
+
+  /**
+   * Takes the next piece and yields the frames that it completes.
+   *
+   * @throws FramingError when the bytes are no frames; nothing after that can be understood
+   */
+  *push(piece: Uint8Array): Generator<Frame> {
+    for (let at = 0; at < piece.length;) {
+      const target = this.target();
+      const take = Math.min(target.bytes.length - target.filled, piece.length - at);
+      target.bytes.set(piece.subarray(at, at + take), target.filled);
+      this.filled += take;
+      at += take;
+      if (this.header === undefined && this.filled === PREFIX_BYTES) this.begin();
+      if (this.header && this.filled === this.frameBytes()) yield this.finish(this.header);
+    }
+  }
+
+  private target(): { bytes: Uint8Array; filled: number } {
+    if (!this.header) return { bytes: this.prefix, filled: this.filled };
+    const inHeader = this.filled - PREFIX_BYTES;
+    return inHeader < this.header.length
+      ? { bytes: this.header, filled: inHeader }
+      : { bytes: this.payload, filled: inHeader - this.header.length };
+  }
+
+  private frameBytes(): number {
+    return PREFIX_BYTES + (this.header?.length ?? 0) + this.payload.length;
+  }
+
+  private begin(): void {
+    const headerBytes = this.prefix.readUInt32LE(0);
+    if (headerBytes === 0 || headerBytes > MAX_HEADER_BYTES) {
+      throw new FramingError('A frame has an impossible header length', { headerBytes });
+    }
+    this.header = Buffer.alloc(headerBytes);
+    this.payload = new Uint8Array(this.prefix.readUInt32LE(4));
+  }
+
+  private finish(header: Buffer): Frame {
+    const { payload } = this;
+    this.header = undefined;
+    this.payload = new Uint8Array(0);
+    this.filled = 0;
+    try {
+      return { header: JSON.parse(header.toString('utf8')) as unknown, payload };
+    } catch (cause) {
+      throw new FramingError('A frame has a header that is not JSON', {}, { cause });
+    }
+  }
+}

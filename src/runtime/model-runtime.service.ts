@@ -1,0 +1,209 @@
+import assert from 'node:assert';
+
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+
+import { type NamedTensors } from '../common/tensor';
+import { type Config } from '../config/config';
+import { CONFIG } from '../config/config.tokens';
+import { LOGGER, type Logger } from '../http/logger';
+import { QuarantineService } from '../models/quarantine.service';
+import { type TestLoader } from '../models/test-loader.port';
+import { type LoadableVersion } from '../models/version';
+import { type ReadyFacts } from '../models/versions.repository';
+import { allowedEngines, engineFor } from './engine-choice';
+import { type EngineName } from './engines/engine';
+import { hasNativePackage } from './engines/native-package';
+import { Executor, type ExecutorOptions } from './executor';
+import { ExecutorPool, type PoolState, type Prediction } from './executor-pool';
+import { versionKey } from './executor-protocol';
+import { EngineUnavailableError } from './runtime.errors';
+import { Sandbox } from './sandbox';
+import { TestLoad } from './test-load';
+import { warmUp } from './warm-up';
+
+/** How long reading and decoding a version may take. */
+const LOAD_DEADLINE_MS = 120_000;
+
+export interface RuntimePrediction extends Prediction {
+  readonly engine: EngineName;
+}
+
+/** Which engine serves, and why that one. */
+export interface EngineDescription {
+  readonly ready: boolean;
+  readonly name: string;
+  readonly why: string;
+}
+
+/**
+ * Runs models, never in this process.
+ *
+ * Chooses the engine for each version, keeps the executors and what is loaded in them, and tries
+ * new versions apart from those that serve. A request keeps the version that it came with, whatever
+ * is loaded or moved meanwhile.
+ */
+@Injectable()
+export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShutdown {
+  private readonly allowed: readonly [EngineName, ...EngineName[]];
+  private readonly sandbox: Sandbox;
+  private readonly tests: TestLoad;
+  private pool: ExecutorPool | undefined;
+  private started: { readonly engine: EngineName; readonly why: string } | undefined;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(LOGGER) private readonly logger: Logger,
+    private readonly quarantine: QuarantineService,
+  ) {
+    this.allowed = allowedEngines(config.engine, hasNativePackage());
+    const startExecutor = async (engine: EngineName): Promise<Executor> =>
+      await this.startExecutor(engine);
+    this.sandbox = new Sandbox(startExecutor);
+    this.tests = new TestLoad(this.sandbox, LOAD_DEADLINE_MS, config.predictTimeoutMs);
+  }
+
+  /** @throws EngineUnavailableError when no allowed engine starts here */
+  async onModuleInit(): Promise<void> {
+    const failures: string[] = [];
+    for (const engine of this.allowed) {
+      const pool = this.newPool(engine);
+      try {
+        await pool.start();
+        this.pool = pool;
+        this.started = { engine, why: this.reasonFor(engine, pool, failures) };
+        return;
+      } catch (error) {
+        await pool.stop();
+        if (!(error instanceof EngineUnavailableError)) throw error;
+        failures.push(error.message);
+      }
+    }
+    throw new EngineUnavailableError(failures.join('; '));
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([this.pool?.stop(), this.sandbox.stop()]);
+  }
+
+  /**
+   * Computes the outputs for one batch, loading the version first where no executor has it.
+   *
+   * @throws StoreError of kind `deadline` (too late), `unavailable` (its executor was lost),
+   * `overloaded` (no memory or too many waiting), `invalid` (the model cannot compute this) or
+   * `corrupt` (the stored bytes are damaged)
+   */
+  async predict(
+    version: LoadableVersion,
+    inputs: NamedTensors,
+    options: { readonly deadlineMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<RuntimePrediction> {
+    const engine = engineFor(this.allowed, version.engines);
+    const { deadlineMs = this.config.predictTimeoutMs, signal } = options;
+    const prediction = await this.guard(
+      version,
+      async () =>
+        await this.running().predict(version, engine, inputs, {
+          deadlineMs,
+          ...(signal ? { signal } : {}),
+        }),
+    );
+    return { ...prediction, engine };
+  }
+
+  /** @throws ModelUnloadableError naming what is missing, when no allowed engine runs the version */
+  async testLoad(version: LoadableVersion): Promise<ReadyFacts> {
+    return await this.tests.run(version, this.allowed);
+  }
+
+  async warm(version: LoadableVersion): Promise<void> {
+    await this.load(version);
+    await warmUp(version.signature.inputs, async (inputs) => await this.predict(version, inputs));
+  }
+
+  async load(version: LoadableVersion): Promise<void> {
+    const engine = engineFor(this.allowed, version.engines);
+    await this.guard(version, async () => {
+      await this.running().load(version, engine);
+    });
+  }
+
+  async unload(version: { readonly model: string; readonly version: number }): Promise<void> {
+    await this.running().unload(versionKey(version));
+  }
+
+  /** Names the versions that stay in memory once they are there: those that aliases point at. */
+  pin(versions: readonly { readonly model: string; readonly version: number }[]): void {
+    this.running().pin(new Set(versions.map(versionKey)));
+  }
+
+  state(): PoolState {
+    return this.running().state();
+  }
+
+  describe(): EngineDescription {
+    const { pool, started } = this;
+    if (!pool || !started) {
+      return { ready: false, name: this.config.engine, why: 'The executors are starting' };
+    }
+    const ready = pool.executors().length > 0;
+    return {
+      ready,
+      name: started.engine,
+      why: ready ? started.why : 'No executor is up; they are being replaced',
+    };
+  }
+
+  /** Takes a version out of service as soon as a load finds its stored bytes damaged. */
+  private async guard<T>({ model, version }: LoadableVersion, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      await this.quarantine.report(model, version, error);
+      throw error;
+    }
+  }
+
+  private running(): ExecutorPool {
+    assert(this.pool, 'the runtime is used only after it has started');
+    return this.pool;
+  }
+
+  private newPool(engine: EngineName): ExecutorPool {
+    return new ExecutorPool({
+      engine,
+      executors: this.config.executors,
+      budgetBytes: this.config.memoryBytes,
+      loadDeadlineMs: LOAD_DEADLINE_MS,
+      startExecutor: async (name) => await this.startExecutor(name),
+      log: (message) => {
+        this.logger.warn(message);
+      },
+    });
+  }
+
+  private async startExecutor(engine: EngineName): Promise<Executor> {
+    const { uri, db } = this.config.mongodb;
+    assert(uri, 'the start fills in the address of the embedded database');
+    const options: ExecutorOptions = {
+      engine,
+      files: { uri, db },
+      log: (line) => {
+        this.logger.debug({ engine }, line);
+      },
+    };
+    return await Executor.start(options);
+  }
+
+  private reasonFor(engine: EngineName, pool: ExecutorPool, failures: readonly string[]): string {
+    const description = pool.executors()[0]?.description ?? engine;
+    if (this.config.engine !== 'auto') {
+      return `${description}, as GRIDSTOW_ENGINE=${this.config.engine} demands`;
+    }
+    const rest = this.allowed.slice(this.allowed.indexOf(engine) + 1);
+    const choice =
+      failures.length > 0 ? `because ${failures.join('; ')}` : 'the first choice of auto';
+    return rest.length > 0
+      ? `${description}, ${choice}; ${rest.join(', then ')} for models that lack an op there`
+      : `${description}, ${choice}`;
+  }
+}

@@ -1,0 +1,45 @@
+import { type MongoClient, ObjectId } from 'mongodb';
+
+import { type ArtifactFile } from '../artifacts/artifact';
+import { ArtifactStore } from '../artifacts/artifact.store';
+import { InlineCodec } from '../artifacts/codec/inline-codec';
+import { createClient } from '../mongo/connect';
+import { asStoreError } from '../mongo/mongo-failure';
+import { type FileSource } from './engines/engine';
+import { type ExecutorDatabase, type WireFile } from './executor-protocol';
+
+/** One load at a time reads through these, and one more may check the server. */
+const POOL_SIZE = 2;
+
+/**
+ * Files of versions as an executor reads them: straight from the database over a small client of
+ * its own, which opens with the first load, decoded on its own thread.
+ */
+export class VersionFilesStore implements FileSource {
+  private client: MongoClient | undefined;
+  private artifacts: ArtifactStore | undefined;
+
+  constructor(private readonly database: ExecutorDatabase) {}
+
+  async read({ ref }: ArtifactFile): Promise<ArrayBuffer> {
+    try {
+      return await this.open().read(ref);
+    } catch (error) {
+      throw asStoreError(error) ?? error;
+    }
+  }
+
+  private open(): ArtifactStore {
+    if (!this.artifacts) {
+      const { uri, db } = this.database;
+      this.client = createClient(uri, { appName: 'gridstow-executor', maxPoolSize: POOL_SIZE });
+      this.artifacts = new ArtifactStore(this.client.db(db), new InlineCodec());
+    }
+    return this.artifacts;
+  }
+}
+
+/** The inverse of how a file is sent to an executor. */
+export function fromWireFile({ ref, ...file }: WireFile): ArtifactFile {
+  return { ...file, ref: { ...ref, fileId: ObjectId.createFromHexString(ref.fileId) } };
+}

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+
+import { ObjectId } from 'mongodb';
+
+import { type ArtifactFile } from '../../src/artifacts/artifact';
+import { type ArtifactFormat } from '../../src/formats/artifact-format';
+import { type LoadableVersion } from '../../src/models/version';
+import { type FileSource } from '../../src/runtime/engines/engine';
+import { fixturePath } from './fixtures';
+
+/** Files of an artifact in memory, as a source for engines. */
+export class MemorySource implements FileSource {
+  constructor(private readonly files: ReadonlyMap<string, Uint8Array>) {}
+
+  async read({ path }: ArtifactFile): Promise<ArrayBuffer> {
+    const bytes = this.files.get(path);
+    if (!bytes) throw new RangeError(`No file ${path}`);
+    return await Promise.resolve(Uint8Array.from(bytes).buffer);
+  }
+}
+
+export function readArtifact(folder: string): Map<string, Uint8Array> {
+  const root = fixturePath(folder);
+  return new Map(
+    readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((item) => item.isFile() && !/^(golden|input)\.json$/.test(item.name))
+      .map((item) => {
+        const path = join(item.parentPath, item.name);
+        return [relative(root, path), readFileSync(path)] as const;
+      }),
+  );
+}
+
+/** A version whose files are not stored: only engines that read from a `MemorySource` can load it. */
+export function aVersion(
+  files: ReadonlyMap<string, Uint8Array>,
+  version: Partial<LoadableVersion> = {},
+): LoadableVersion {
+  const json = JSON.parse(new TextDecoder().decode(files.get('model.json'))) as {
+    modelTopology: { node?: unknown };
+  };
+  const format: ArtifactFormat = json.modelTopology.node ? 'tfjs-graph' : 'tfjs-layers';
+  return {
+    model: 'tested',
+    version: 1,
+    digest: `sha256:${'0'.repeat(64)}`,
+    format,
+    entry: 'model.json',
+    signature: { inputs: [], outputs: [] },
+    files: [...files].map(([path, bytes]) => unstoredFile(path, bytes)),
+    loadedBytes: [...files.values()].reduce((sum, { length }) => sum + length, 0),
+    engines: {},
+    ...version,
+  };
+}
+
+function unstoredFile(path: string, bytes: Uint8Array): ArtifactFile {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return {
+    path,
+    contentType: 'application/octet-stream',
+    ref: {
+      fileId: new ObjectId(),
+      codec: 'raw',
+      sha256,
+      rawBytes: bytes.length,
+      storedSha256: sha256,
+      storedBytes: bytes.length,
+      blockBytes: 1024 * 1024,
+      blockLengths: [],
+    },
+  };
+}
