@@ -20,7 +20,7 @@ export class BodyIncompleteError extends BadSyntaxError {
 }
 
 /** @throws BodyTooLargeError when the announced length is over the limit: nothing is read then */
-export function assertAnnouncedLength(request: Request, maxBytes: number): void {
+function assertAnnouncedLength(request: Request, maxBytes: number): void {
   const announced = Number(request.header('Content-Length') ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);
 }

@@ -9,18 +9,15 @@ import { parseAlias, parseModelName } from '../common/model-ref';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { flag, readQuery, text } from '../http/query';
-import { assertAnnouncedLength } from '../http/raw-body';
 import { AliasesService } from './aliases.service';
 import { UploadDocs } from './models.docs';
 import { type Preview, PublishService } from './publish.service';
 import { digestCheck } from './upload-digest';
-import { parseUploadMetadata } from './upload-metadata';
+import { METADATA_FIELD, parseUploadMetadata } from './upload-metadata';
 import { toFileAnswers, toVersionAnswer, type VersionAnswer } from './version.answer';
 
 const MAX_FILES = 10_000;
 const MAX_FIELD_BYTES = 1024 * 1024;
-/** Framing around the files: part headers, archive headers, the metadata. */
-const FRAMING_BYTES = 64 * 1024 * 1024;
 
 const PARAMETERS = {
   promote: text,
@@ -56,14 +53,15 @@ export class UploadController {
     const query = readQuery(request, PARAMETERS);
     const promote = query.promote === undefined ? undefined : parseAlias(query.promote);
     const maxBytes = this.config.maxUploadBytes;
-    assertAnnouncedLength(request, maxBytes + FRAMING_BYTES);
 
     const digest = digestCheck(request.header('Content-Digest'));
     const parts = readParts(
       {
         contentType: request.header('Content-Type'),
         contentEncoding: request.header('Content-Encoding'),
+        contentLength: Number(request.header('Content-Length') ?? 0),
         filename: query.filename,
+        textFields: [METADATA_FIELD],
         // A broken request breaks the stream behind the digest too.
         body: digest ? pipeline(request, digest, () => undefined) : request,
       },
