@@ -74,6 +74,7 @@ export class ExecutorPool {
   private readonly starting = new Map<EngineName, Promise<void>>();
   private pinned: ReadonlySet<string> = new Set();
   private nextSlot = 1;
+  private readonly running = new Set<Promise<void>>();
   private stopped = false;
 
   constructor(private readonly options: PoolOptions) {}
@@ -101,6 +102,7 @@ export class ExecutorPool {
     options: PredictOptions,
   ): Promise<Prediction> {
     await this.ensureEngine(engine);
+    if (this.stopped) throw stopping();
     return await new Promise<Prediction>((resolve, reject) => {
       const { signal, deadlineMs } = options;
       const job: Job = {
@@ -189,11 +191,14 @@ export class ExecutorPool {
 
   /** The executor processes, for whoever looks after them. */
   executors(): readonly Executor[] {
-    return this.slots.flatMap(({ executor }) => (executor ? [executor] : []));
+    return this.slots.flatMap(({ executor }) => (executor?.isAlive === true ? [executor] : []));
   }
 
+  /** Refuses what waits, lets what is under way finish, then ends the processes. */
   async stop(): Promise<void> {
     this.stopped = true;
+    for (const { key } of this.queues.waitingVersions()) this.queues.failAll(key, stopping());
+    await Promise.all(this.running);
     await Promise.all(
       this.slots.map(async (slot) => {
         await slot.stop();
@@ -218,16 +223,19 @@ export class ExecutorPool {
     };
     const slot = new ExecutorSlot(this.nextSlot++, engine, startExecutor, changed, log);
     await slot.start();
-    this.slots.push(slot);
+    if (this.stopped) await slot.stop();
+    else this.slots.push(slot);
   }
 
   /** Hands waiting requests to idle executors, and starts the loads that others wait for. */
   private dispatch(): void {
     if (this.stopped) return;
     for (const slot of this.slots) {
-      if (slot.busy || !slot.executor) continue;
+      if (slot.busy || !slot.isUp) continue;
       const job = this.queues.takeOldest((key) => slot.copies.get(key)?.state === 'ready');
-      if (job) void this.run(slot, job);
+      if (!job) continue;
+      const run = this.run(slot, job).finally(() => this.running.delete(run));
+      this.running.add(run);
     }
     for (const { key, version, engine } of this.queues.waitingVersions()) {
       const copies = this.slots.map((slot) => slot.copies.get(key)).filter((copy) => copy);
@@ -303,7 +311,7 @@ export class ExecutorPool {
   }
 
   private isAlive(engine: EngineName): boolean {
-    return this.slots.some((slot) => slot.engine === engine && slot.executor);
+    return this.slots.some((slot) => slot.engine === engine && slot.isUp);
   }
 
   private slotById(id: number): ExecutorSlot | undefined {
@@ -311,7 +319,7 @@ export class ExecutorPool {
   }
 
   private view(engine: EngineName): PoolView {
-    const alive = this.slots.filter(({ executor }) => executor);
+    const alive = this.slots.filter(({ isUp }) => isUp);
     return {
       candidates: alive.filter((slot) => slot.engine === engine).map((slot) => this.toView(slot)),
       others: alive.filter((slot) => slot.engine !== engine).map((slot) => this.toView(slot)),
@@ -332,6 +340,10 @@ export class ExecutorPool {
       })),
     };
   }
+}
+
+function stopping(): ExecutorLostError {
+  return new ExecutorLostError('The service is stopping', { retryAfterSeconds: 1 });
 }
 
 function overloaded(message: string, details: object): RuntimeOverloadedError {

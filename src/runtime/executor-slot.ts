@@ -69,6 +69,11 @@ export class ExecutorSlot {
     });
   }
 
+  /** Whether requests can be sent: between a kill and the process' end they cannot. */
+  get isUp(): boolean {
+    return this.executor?.isAlive === true;
+  }
+
   /** Loads a version once, however many ask for it. */
   load(version: LoadableVersion, deadlineMs: number): Copy {
     const key = versionKey(version);

@@ -33,6 +33,22 @@ export function readArtifact(folder: string): Map<string, Uint8Array> {
   );
 }
 
+/** A version without files, for tests that never load it. */
+export function aLoadable(version: Partial<LoadableVersion> = {}): LoadableVersion {
+  return {
+    model: 'tested',
+    version: 1,
+    digest: `sha256:${'0'.repeat(64)}`,
+    format: 'tfjs-layers',
+    entry: 'model.json',
+    signature: { inputs: [], outputs: [] },
+    files: [],
+    loadedBytes: 0,
+    engines: {},
+    ...version,
+  };
+}
+
 /** A version whose files are not stored: only engines that read from a `MemorySource` can load it. */
 export function aVersion(
   files: ReadonlyMap<string, Uint8Array>,
@@ -42,18 +58,12 @@ export function aVersion(
     modelTopology: { node?: unknown };
   };
   const format: ArtifactFormat = json.modelTopology.node ? 'tfjs-graph' : 'tfjs-layers';
-  return {
-    model: 'tested',
-    version: 1,
-    digest: `sha256:${'0'.repeat(64)}`,
+  return aLoadable({
     format,
-    entry: 'model.json',
-    signature: { inputs: [], outputs: [] },
     files: [...files].map(([path, bytes]) => unstoredFile(path, bytes)),
     loadedBytes: [...files.values()].reduce((sum, { length }) => sum + length, 0),
-    engines: {},
     ...version,
-  };
+  });
 }
 
 function unstoredFile(path: string, bytes: Uint8Array): ArtifactFile {

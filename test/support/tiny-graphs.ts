@@ -1,0 +1,134 @@
+/** Graph models small enough to be written by hand, as the files of an artifact. */
+
+type Attr = Readonly<Record<string, unknown>>;
+
+export interface GraphNode {
+  readonly name: string;
+  readonly op: string;
+  readonly input?: readonly string[];
+  readonly attr?: Readonly<Record<string, Attr>>;
+}
+
+export function placeholder(name: string, type: string, shape: readonly number[]): GraphNode {
+  const dim = shape.map((size) => ({ size: String(size) }));
+  return {
+    name,
+    op: 'Placeholder',
+    attr: { dtype: { type }, shape: { shape: { dim } } },
+  };
+}
+
+/** A scalar weight of the graph. */
+export interface Scalar {
+  readonly name: string;
+  readonly value: number;
+}
+
+/** `model.json` and its one shard. */
+export function aGraph(
+  nodes: readonly GraphNode[],
+  scalars: readonly Scalar[] = [],
+  library: object = { function: [] },
+): Map<string, Uint8Array> {
+  const constants = scalars.map(({ name }) => ({
+    name,
+    op: 'Const',
+    attr: {
+      dtype: { type: 'DT_FLOAT' },
+      value: { tensor: { dtype: 'DT_FLOAT', tensorShape: {} } },
+    },
+  }));
+  const json = {
+    format: 'graph-model',
+    generatedBy: 'test',
+    convertedBy: null,
+    modelTopology: {
+      node: [...constants, ...nodes],
+      library,
+      versions: { producer: 1, minConsumer: 1 },
+    },
+    weightsManifest: [
+      {
+        paths: ['weights.bin'],
+        weights: scalars.map(({ name }) => ({ name, shape: [], dtype: 'float32' })),
+      },
+    ],
+  };
+  return new Map([
+    ['model.json', new TextEncoder().encode(JSON.stringify(json))],
+    ['weights.bin', new Uint8Array(Float32Array.from(scalars, ({ value }) => value).buffer)],
+  ]);
+}
+
+/** Says for each value of `x` whether it is larger than one half. */
+export function greaterThanHalf(): Map<string, Uint8Array> {
+  return aGraph(
+    [
+      placeholder('x', 'DT_FLOAT', [-1, 3]),
+      { name: 'large', op: 'Greater', input: ['x', 'half'], attr: { T: { type: 'DT_FLOAT' } } },
+    ],
+    [{ name: 'half', value: 0.5 }],
+  );
+}
+
+/** Divides `x` by zero: infinities and NaN come out. */
+export function dividedByZero(): Map<string, Uint8Array> {
+  return aGraph(
+    [
+      placeholder('x', 'DT_FLOAT', [-1, 3]),
+      { name: 'y', op: 'RealDiv', input: ['x', 'zero'], attr: { T: { type: 'DT_FLOAT' } } },
+    ],
+    [{ name: 'zero', value: 0 }],
+  );
+}
+
+/** Uses an op that no engine knows. */
+export function unknownOp(): Map<string, Uint8Array> {
+  return aGraph([
+    placeholder('x', 'DT_FLOAT', [-1, 3]),
+    { name: 'y', op: 'Frobnicate', input: ['x'], attr: {} },
+  ]);
+}
+
+/** A loop that goes on while its value is at most its own magnitude: without end, for any number. */
+export function endlessLoop(): Map<string, Uint8Array> {
+  const float = { type: 'DT_FLOAT' };
+  const signature = (name: string, output: { name: string; type: string }): object => ({
+    name,
+    inputArg: [{ name: 'v', type: 'DT_FLOAT' }],
+    outputArg: [output],
+  });
+  return aGraph(
+    [
+      placeholder('x', 'DT_FLOAT', [1]),
+      {
+        name: 'y',
+        op: 'StatelessWhile',
+        input: ['x'],
+        attr: {
+          T: { list: { type: ['DT_FLOAT'] } },
+          cond: { func: { name: 'goes_on' } },
+          body: { func: { name: 'again' } },
+        },
+      },
+    ],
+    [],
+    {
+      function: [
+        {
+          signature: signature('goes_on', { name: 'cond', type: 'DT_BOOL' }),
+          nodeDef: [
+            { name: 'abs', op: 'Abs', input: ['v'], attr: { T: float } },
+            { name: 'less', op: 'LessEqual', input: ['v', 'abs:y:0'], attr: { T: float } },
+          ],
+          ret: { cond: 'less:z:0' },
+        },
+        {
+          signature: signature('again', { name: 'out', type: 'DT_FLOAT' }),
+          nodeDef: [{ name: 'abs2', op: 'Abs', input: ['v'], attr: { T: float } }],
+          ret: { out: 'abs2:y:0' },
+        },
+      ],
+    },
+  );
+}
