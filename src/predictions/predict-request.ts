@@ -1,0 +1,86 @@
+import { IsOptional, IsString, Matches } from 'class-validator';
+
+import { BadSyntaxError, InvalidInputError } from '../common/errors';
+import { type Signature } from '../common/tensor';
+import { IsTags } from '../http/dto-rules';
+import { parseDto } from '../http/dto.pipe';
+import { type PredictForm } from './outputs-json';
+import { parseColumns, type ParsedInputs, parseRows } from './parse-inputs';
+
+/** What a caller may send along with the inputs. */
+class PredictOptionsDto {
+  /** No half surrogate pairs, which the database would replace, and no NUL. */
+  @IsOptional()
+  @IsString()
+  @Matches(/^[^\0\p{Cs}]{1,256}$/u, { message: 'id must be a text of 1 to 256 characters' })
+  readonly id?: string;
+
+  @IsOptional()
+  @IsTags()
+  readonly tags?: Record<string, string>;
+}
+
+/** A native request, understood. */
+export interface PredictRequest extends ParsedInputs {
+  readonly form: PredictForm;
+  readonly callerId?: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads the body of a native prediction: `instances` or `inputs`, perhaps `id` and `tags`.
+ *
+ * @throws BadSyntaxError for anything but an object
+ * @throws InvalidInputError with every fault of the options, or of the inputs
+ */
+export function readPredictRequest(body: unknown, signature: Signature): PredictRequest {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new BadSyntaxError('The body must be a JSON object with instances or inputs');
+  }
+  const { instances, inputs, ...others } = body as Readonly<Record<string, unknown>>;
+  const { id, tags } = readOptions(others);
+  const isRows = 'instances' in body;
+  if (isRows === 'inputs' in body) {
+    throw new InvalidInputError(
+      'Send either instances, a list of rows, or inputs, whole tensors by name',
+      [{ path: '', message: isRows ? 'has both instances and inputs' : 'has neither' }],
+    );
+  }
+  const parsed = isRows ? parseRows(instances, signature) : parseColumns(inputs, signature);
+  return {
+    ...parsed,
+    form: isRows ? 'rows' : 'columns',
+    ...(id === undefined ? {} : { callerId: id }),
+    tags: tags ?? {},
+  };
+}
+
+const KEYS = ['instances', 'inputs', 'id', 'tags'];
+
+function readOptions(
+  others: Readonly<Record<string, unknown>>,
+): Pick<PredictOptionsDto, 'id' | 'tags'> {
+  const keys = Object.keys(others);
+  if (keys.length === 0) return {};
+  const unknown = keys.filter((key) => !KEYS.includes(key));
+  if (unknown.length > 0) {
+    throw new InvalidInputError(
+      `Unknown key ${JSON.stringify(unknown[0]?.slice(0, 60))}; the body takes instances or inputs, id and tags`,
+      unknown.slice(0, 20).map((key) => ({ path: key.slice(0, 60), message: hintFor(key) })),
+    );
+  }
+  return parseDto(PredictOptionsDto, others);
+}
+
+function hintFor(key: string): string {
+  const letters = key.toLowerCase().replace(/[^a-z]/g, '');
+  const meant = KEYS.find(
+    (candidate) =>
+      candidate === letters ||
+      candidate === `${letters}s` ||
+      candidate.startsWith(letters.slice(0, 4)),
+  );
+  return letters.length > 1 && meant !== undefined
+    ? `is not known here; did you mean ${meant}?`
+    : 'is not known here';
+}

@@ -1,0 +1,112 @@
+import { Controller, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { type Request, type Response } from 'express';
+
+import { type ModelRef, parseModelName, parseModelRef, parseVersion } from '../common/model-ref';
+import { type Config } from '../config/config';
+import { CONFIG } from '../config/config.tokens';
+import { readQuery } from '../http/query';
+import { assertJson, readBody } from '../http/raw-body';
+import { parseStrictJson } from '../http/strict-json';
+import { type ResolvedVersion, VersionResolver } from '../models/version-resolver.service';
+import { outputsToJson, type OutputsJson } from './outputs-json';
+import { readPredictRequest } from './predict-request';
+import { type Predicted, PredictService } from './predict.service';
+import { PredictDocs, PredictVersionDocs } from './predictions.docs';
+
+/** The answer of a native prediction; `outputs` and `predictions` as the request asked. */
+export type PredictAnswer = OutputsJson &
+  Pick<Predicted<unknown>, 'predictionId' | 'top' | 'timings' | 'rows' | 'batchRows'> & {
+    readonly id?: string;
+    readonly model: string;
+    readonly version: number;
+    readonly alias?: string;
+  };
+
+@ApiTags('predictions')
+@Controller('api/models')
+export class PredictController {
+  constructor(
+    private readonly resolver: VersionResolver,
+    private readonly service: PredictService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  @Post(':ref/predict')
+  @HttpCode(200)
+  @PredictDocs()
+  async predict(
+    @Param('ref') ref: string,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<PredictAnswer> {
+    return await this.answer(parseModelRef(ref), request, response);
+  }
+
+  @Post(':model/versions/:version/predict')
+  @HttpCode(200)
+  @PredictVersionDocs()
+  async predictVersion(
+    @Param('model') model: string,
+    @Param('version') version: string,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<PredictAnswer> {
+    const ref = { model: parseModelName(model), version: parseVersion(version) };
+    return await this.answer(ref, request, response);
+  }
+
+  private async answer(
+    ref: ModelRef,
+    request: Request,
+    response: Response,
+  ): Promise<PredictAnswer> {
+    const startedAtMs = performance.now();
+    readQuery(request, {});
+    assertJson(request);
+    const resolved = await this.resolver.resolve(ref);
+    const { signature } = resolved.version;
+    const body = parseStrictJson(await readBody(request, this.config.maxBodyBytes));
+    const { form, callerId, ...asked } = readPredictRequest(body, signature);
+    const predicted = await this.service.predict({
+      ...asked,
+      resolved,
+      protocol: 'native',
+      ...(callerId === undefined ? {} : { callerId }),
+      startedAtMs,
+      encode: (outputs) => outputsToJson(outputs, signature, form, asked.rows),
+      signal: whenGone(response),
+    });
+    response.setHeader('Gridstow-Prediction-Id', predicted.predictionId);
+    response.setHeader('Gridstow-Version', resolved.version.version);
+    return toAnswer(resolved, predicted, callerId);
+  }
+}
+
+function toAnswer(
+  { version, alias }: ResolvedVersion,
+  { predictionId, answer, top, timings, rows, batchRows }: Predicted<OutputsJson>,
+  callerId: string | undefined,
+): PredictAnswer {
+  return {
+    predictionId,
+    ...(callerId === undefined ? {} : { id: callerId }),
+    model: version.model,
+    version: version.version,
+    ...(alias === undefined ? {} : { alias }),
+    ...answer,
+    ...(top ? { top } : {}),
+    timings,
+    rows,
+    batchRows,
+  };
+}
+
+/** Aborts when the connection closes before the answer went out. */
+function whenGone(response: Response): AbortSignal {
+  const gone = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone.signal;
+}

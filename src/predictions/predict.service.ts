@@ -1,0 +1,182 @@
+import { Inject, Injectable } from '@nestjs/common';
+
+import { StoreError } from '../common/errors';
+import { type NamedTensors } from '../common/tensor';
+import { type Config, type RecordingMode } from '../config/config';
+import { CONFIG } from '../config/config.tokens';
+import { type ResolvedVersion } from '../models/version-resolver.service';
+import { toLoadable } from '../models/version.doc';
+import { ModelRuntime } from '../runtime/model-runtime.service';
+import { DurableRecorder } from './durable-recorder.service';
+import { tensorInput } from './prediction-input';
+import { type PredictionRecord, type Protocol } from './prediction.doc';
+import { OutputTooLargeError } from './predictions.errors';
+import { PredictionsRepository } from './predictions.repository';
+import { QueuedRecorder } from './queued-recorder.service';
+import { NO_RECORDER, type Recorder } from './recorder';
+import { type ScoredLabel, topLabels } from './top-labels';
+
+/** Outputs beyond this would not fit one record beside its input. */
+export const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
+
+/** A request whose inputs were understood. */
+export interface PredictJob<T> {
+  /** Resolved once: the version answers, whatever moves meanwhile. */
+  readonly resolved: ResolvedVersion;
+  readonly inputs: NamedTensors;
+  readonly rows: number;
+  readonly protocol: Protocol;
+  readonly callerId?: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** `performance.now()` when the request came in. */
+  readonly startedAtMs: number;
+  /** Writes the outputs in the form of the protocol; what it throws makes the prediction a failed one. */
+  readonly encode: (outputs: NamedTensors) => T;
+  readonly signal?: AbortSignal;
+}
+
+/** The timings of an answer. */
+export interface PredictTimings {
+  readonly queueMs: number;
+  readonly inferMs: number;
+  readonly recordMs: number;
+  readonly totalMs: number;
+}
+
+export interface Predicted<T> {
+  readonly predictionId: string;
+  readonly answer: T;
+  readonly top?: readonly (readonly ScoredLabel[])[];
+  readonly timings: PredictTimings;
+  readonly rows: number;
+  readonly batchRows: number;
+}
+
+/** What both a prediction that worked and one that failed leave behind. */
+type RecordFrame = Omit<PredictionRecord, 'status' | 'timings'>;
+
+/**
+ * Predicts with one version and records it.
+ *
+ * No result is given out before its recorder stands for the record. Failures are recorded, too,
+ * unless nothing was tried: a request that found no room, or whose caller went away first.
+ */
+@Injectable()
+export class PredictService {
+  constructor(
+    private readonly runtime: ModelRuntime,
+    private readonly predictions: PredictionsRepository,
+    private readonly durable: DurableRecorder,
+    private readonly queued: QueuedRecorder,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** @throws StoreError of the runtime, of `encode`, or RecordingUnavailableError */
+  async predict<T>(job: PredictJob<T>): Promise<Predicted<T>> {
+    const { resolved, inputs, rows, signal, startedAtMs } = job;
+    const { version } = resolved;
+    const recorder = this.recorderFor(resolved.recording ?? this.config.recording);
+    const createdAt = new Date();
+    const id = this.predictions.newId();
+    const running = this.runtime.predict(toLoadable(version), inputs, signal ? { signal } : {});
+    // Encoded and hashed while an executor computes.
+    const frame = this.frameOf(job, id, createdAt);
+    let outputs: NamedTensors;
+    let answer: T;
+    let timings: Pick<PredictTimings, 'queueMs' | 'inferMs'> = { queueMs: 0, inferMs: 0 };
+    try {
+      const prediction = await running;
+      ({ outputs } = prediction);
+      timings = { queueMs: toMs(prediction.queueMs), inferMs: toMs(prediction.inferMs) };
+      assertRecordable(outputs);
+      answer = job.encode(outputs);
+    } catch (error) {
+      if (wasTried(error)) {
+        await recorder.record({
+          ...frame,
+          status: 'failed',
+          error: describe(error),
+          timings: { ...timings, totalMs: since(startedAtMs) },
+        });
+      }
+      throw error;
+    }
+    const top = topLabels(outputs, version.signature, version.labels, rows);
+    const recordingAtMs = performance.now();
+    await recorder.record({
+      ...frame,
+      status: 'ok',
+      outputs,
+      ...(top ? { top } : {}),
+      timings: { ...timings, totalMs: since(startedAtMs) },
+    });
+    return {
+      predictionId: id,
+      answer,
+      ...(top ? { top } : {}),
+      timings: { ...timings, recordMs: since(recordingAtMs), totalMs: since(startedAtMs) },
+      rows,
+      batchRows: rows,
+    };
+  }
+
+  private frameOf<T>(job: PredictJob<T>, id: string, createdAt: Date): RecordFrame {
+    const { resolved, inputs, rows, protocol, callerId, tags } = job;
+    const { version, alias } = resolved;
+    return {
+      id,
+      model: version.model,
+      version: version.version,
+      digest: version.digest,
+      ...(alias === undefined ? {} : { alias }),
+      protocol,
+      ...(callerId === undefined ? {} : { callerId }),
+      tags,
+      rows,
+      input: tensorInput(inputs),
+      createdAt,
+    };
+  }
+
+  private recorderFor(mode: RecordingMode): Recorder {
+    switch (mode) {
+      case 'durable':
+        return this.durable;
+      case 'queued':
+        return this.queued;
+      case 'off':
+        return NO_RECORDER;
+    }
+  }
+}
+
+/** @throws OutputTooLargeError */
+function assertRecordable(outputs: NamedTensors): void {
+  const bytes = Object.values(outputs).reduce((sum, { data }) => sum + data.byteLength, 0);
+  if (bytes > MAX_OUTPUT_BYTES) {
+    throw new OutputTooLargeError(
+      `The outputs have ${bytes} bytes, at most ${MAX_OUTPUT_BYTES} can be recorded; send fewer rows at once`,
+      { bytes, maxBytes: MAX_OUTPUT_BYTES },
+    );
+  }
+}
+
+function wasTried(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return true;
+  return error.kind !== 'overloaded' && error.code !== 'prediction_cancelled';
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  return error instanceof StoreError
+    ? { code: error.code, message: error.message }
+    : { code: 'internal_error', message: 'The service failed; its log says why' };
+}
+
+function since(startMs: number): number {
+  return toMs(performance.now() - startMs);
+}
+
+/** Milliseconds to the microsecond: more digits would only pretend. */
+function toMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

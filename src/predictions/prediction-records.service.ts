@@ -1,0 +1,53 @@
+import { Injectable } from '@nestjs/common';
+
+import { InputsStore } from './inputs.store';
+import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
+import { type PredictionDoc } from './prediction.doc';
+import { PredictionNotFoundError } from './predictions.errors';
+import { PredictionsRepository } from './predictions.repository';
+import { decodeTensorFile } from './tensor-file';
+
+/** Inputs larger than this are shown without values: as JSON they would take ten times that. */
+const MAX_JOINED_BYTES = 8 * 1024 * 1024;
+
+/** Reads records together with what they were made from. */
+@Injectable()
+export class PredictionRecords {
+  constructor(
+    private readonly predictions: PredictionsRepository,
+    private readonly inputs: InputsStore,
+  ) {}
+
+  /**
+   * A record with the values of its input and outputs. An input that is missing or too large to
+   * show leaves its values out.
+   *
+   * @throws PredictionNotFoundError, InputCorruptError
+   */
+  async get(id: string): Promise<PredictionAnswer> {
+    const found = await this.predictions.findWithInput(id);
+    if (!found) throw notFound(id);
+    const { prediction, input } = found;
+    if (input?.kind !== 'tensors' || input.bytes > MAX_JOINED_BYTES) {
+      return toPredictionAnswer(prediction);
+    }
+    const tensors = decodeTensorFile(await this.inputs.contentOf(input));
+    return toPredictionAnswer(prediction, tensors);
+  }
+
+  /** @throws PredictionNotFoundError */
+  async getInputSummary(id: string): Promise<PredictionDoc['input']> {
+    const input = await this.predictions.findInputSummary(id);
+    if (!input) throw notFound(id);
+    return input;
+  }
+
+  /** @throws InputMissingError, InputCorruptError */
+  async readInput(digest: string): Promise<Buffer> {
+    return await this.inputs.read(digest);
+  }
+}
+
+function notFound(predictionId: string): PredictionNotFoundError {
+  return new PredictionNotFoundError(`There is no prediction ${predictionId}`, { predictionId });
+}

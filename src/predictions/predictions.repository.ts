@@ -1,0 +1,205 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Binary, type Collection, type Db, type Filter, ObjectId } from 'mongodb';
+
+import { type NamedTensors } from '../common/tensor';
+import { toPairs } from '../models/version.doc';
+import { DATABASE } from '../mongo/mongo.tokens';
+import { duplicateKeyIndex } from '../mongo/mongo-failure';
+import { Schema } from '../mongo/schema';
+import {
+  type InputDoc,
+  type InputSummary,
+  type PredictionDoc,
+  type PredictionRecord,
+  type PredictionStatus,
+  type StoredTensor,
+} from './prediction.doc';
+
+/** Which predictions to list; `since` is included, `until` is not. */
+export interface PredictionFilter {
+  readonly model?: string;
+  readonly version?: number;
+  readonly alias?: string;
+  readonly status?: PredictionStatus;
+  readonly callerId?: string;
+  readonly since?: Date;
+  readonly until?: Date;
+  /** The best label of at least one row. */
+  readonly label?: string;
+}
+
+/** Rows of `top` that a list shows. */
+const LISTED_TOP_ROWS = 16;
+
+/** The last second that an ObjectId can name. */
+const LAST_SECOND = 0xffffffff;
+
+/**
+ * Records of predictions, written once and never changed.
+ *
+ * Ids grow with time, so lists need no other order: what is written while somebody pages through
+ * stands before the first page.
+ */
+@Injectable()
+export class PredictionsRepository {
+  private readonly predictions: Collection<PredictionDoc>;
+
+  constructor(@Inject(DATABASE) db: Db, schema: Schema) {
+    this.predictions = db.collection('predictions');
+    schema.declare('predictions', [
+      {
+        name: 'model_newest',
+        key: { model: 1, _id: -1 },
+        reason: 'the predictions of a model, newest first',
+      },
+      {
+        name: 'version_newest',
+        key: { model: 1, version: 1, _id: -1 },
+        reason: 'the predictions of a version, newest first',
+      },
+      {
+        name: 'alias_newest',
+        key: { model: 1, alias: 1, _id: -1 },
+        reason: 'the predictions behind an alias, newest first',
+        partialFilterExpression: { alias: { $exists: true } },
+      },
+      {
+        name: 'failed_newest',
+        key: { status: 1, _id: -1 },
+        reason: 'what failed, newest first; costs the predictions that did not fail nothing',
+        partialFilterExpression: { status: 'failed' },
+      },
+      {
+        name: 'model_failed_newest',
+        key: { model: 1, status: 1, _id: -1 },
+        reason: 'what failed of one model, newest first',
+        partialFilterExpression: { status: 'failed' },
+      },
+      {
+        name: 'caller_newest',
+        key: { callerId: 1, _id: -1 },
+        reason: 'the predictions under an id that the caller gave',
+        partialFilterExpression: { callerId: { $exists: true } },
+      },
+      {
+        name: 'label_newest',
+        key: { labels: 1, _id: -1 },
+        reason: 'the predictions whose best label is the one asked for, newest first',
+        partialFilterExpression: { labels: { $exists: true } },
+      },
+    ]);
+  }
+
+  newId(): string {
+    return new ObjectId().toHexString();
+  }
+
+  /** Safe to repeat after a failure: the id is the caller's, so a record can only meet itself. */
+  async insert(record: PredictionRecord): Promise<void> {
+    const doc = toDoc(record);
+    try {
+      await this.predictions.insertOne(doc);
+    } catch (error) {
+      if (duplicateKeyIndex(error) !== '_id_') throw error;
+      // Writing the same again makes the server wait until a majority has it.
+      await this.predictions.replaceOne({ _id: doc._id }, doc);
+    }
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.predictions.deleteOne({ _id: new ObjectId(id) });
+  }
+
+  /** Without the values of the outputs, and with the first rows of `top` only. */
+  async list(
+    filter: PredictionFilter,
+    page: { readonly limit: number; readonly before?: string },
+  ): Promise<PredictionDoc[]> {
+    return await this.predictions
+      .find(toQuery(filter, page.before))
+      .project<PredictionDoc>({ 'outputs.values': 0, top: { $slice: LISTED_TOP_ROWS } })
+      .sort({ _id: -1 })
+      .limit(page.limit)
+      .toArray();
+  }
+
+  async findInputSummary(id: string): Promise<InputSummary | null> {
+    const found = await this.predictions.findOne(
+      { _id: new ObjectId(id) },
+      { projection: { input: 1 } },
+    );
+    return found?.input ?? null;
+  }
+
+  /** A record and the document of its input, in one round trip. */
+  async findWithInput(
+    id: string,
+  ): Promise<{ readonly prediction: PredictionDoc; readonly input: InputDoc | null } | null> {
+    const [found] = await this.predictions
+      .aggregate<PredictionDoc & { readonly inputDocs: readonly InputDoc[] }>([
+        { $match: { _id: new ObjectId(id) } },
+        {
+          $lookup: {
+            from: 'inputs',
+            localField: 'input.digest',
+            foreignField: '_id',
+            as: 'inputDocs',
+          },
+        },
+      ])
+      .toArray();
+    if (!found) return null;
+    const { inputDocs, ...prediction } = found;
+    return { prediction, input: inputDocs[0] ?? null };
+  }
+}
+
+function toDoc(record: PredictionRecord): PredictionDoc {
+  const { id, tags, input, outputs, top, ...rest } = record;
+  const { digest, kind, bytes, contentType, filename, tensors } = input;
+  const labels = new Set(top?.flatMap(([first]) => (first ? [first.label] : [])));
+  return {
+    _id: new ObjectId(id),
+    ...rest,
+    tags: toPairs(tags),
+    input: {
+      digest,
+      kind,
+      bytes,
+      contentType,
+      ...(filename === undefined ? {} : { filename }),
+      ...(tensors ? { tensors } : {}),
+    },
+    ...(outputs ? { outputs: toStored(outputs) } : {}),
+    ...(top ? { top } : {}),
+    ...(labels.size > 0 ? { labels: [...labels] } : {}),
+  };
+}
+
+function toStored(tensors: NamedTensors): StoredTensor[] {
+  return Object.entries(tensors).map(([name, { dtype, shape, data }]) => ({
+    name,
+    dtype,
+    shape,
+    values: new Binary(data),
+  }));
+}
+
+function toQuery(filter: PredictionFilter, before: string | undefined): Filter<PredictionDoc> {
+  const { since, until, label, ...equal } = filter;
+  const conditions: Filter<PredictionDoc>[] = [{ ...equal }];
+  if (label !== undefined) conditions.push({ labels: label });
+  if (before !== undefined) conditions.push({ _id: { $lt: new ObjectId(before) } });
+  // Times go to the index of ids, with a second of slack on both sides, because an id holds whole
+  // seconds and is made a moment before or after `createdAt`.
+  if (since) {
+    conditions.push({ createdAt: { $gte: since }, _id: { $gte: idAt(since, -1) } });
+  }
+  if (until) conditions.push({ createdAt: { $lt: until }, _id: { $lt: idAt(until, 2) } });
+  return { $and: conditions };
+}
+
+function idAt(time: Date, slackSeconds: number): ObjectId {
+  const second = Math.floor(time.getTime() / 1000) + slackSeconds;
+  return ObjectId.createFromTime(Math.min(Math.max(second, 0), LAST_SECOND));
+}

@@ -1,0 +1,86 @@
+import { type DType, type NamedTensors, type Tensor } from '../common/tensor';
+import { InputCorruptError } from './predictions.errors';
+
+/**
+ * The stored form of tensors, and the form in which their bytes are downloaded. Its digest is the
+ * digest of the input.
+ *
+ * ```
+ * uint64 LE   bytes of the header, padding included
+ * JSON        { "<name>": { "dtype", "shape", "data_offsets": [begin, end] }, … }, names sorted,
+ *             padded with spaces to a multiple of 8
+ * bytes       the tensors in the order of the header, without gaps, little-endian, row-major
+ * ```
+ * These are the rules of safetensors, so its readers open the file: dtypes F32, I32 and BOOL. BYTES
+ * is our own for strings: each in UTF-8 behind its length as a uint32.
+ */
+const FILE_DTYPES = { float32: 'F32', int32: 'I32', bool: 'BOOL', string: 'BYTES' } as const;
+
+const DTYPES: ReadonlyMap<string, DType> = new Map(
+  Object.entries(FILE_DTYPES).map(([dtype, name]) => [name, dtype as DType]),
+);
+
+const LENGTH_BYTES = 8;
+const ALIGNMENT = 8;
+
+interface HeaderEntry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+/** Equal tensors give equal bytes, in whatever order they come. */
+export function encodeTensorFile(tensors: NamedTensors): Buffer {
+  const sorted = Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1));
+  let end = 0;
+  const entries = sorted.map(([name, { dtype, shape, data }]): [string, HeaderEntry] => {
+    const begin = end;
+    end += data.byteLength;
+    return [name, { dtype: FILE_DTYPES[dtype], shape, data_offsets: [begin, end] }];
+  });
+  // Written entry by entry: an object would put names that look like numbers first.
+  const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(',')}}`;
+  const padding = (ALIGNMENT - (Buffer.byteLength(json) % ALIGNMENT)) % ALIGNMENT;
+  const header = Buffer.from(json + ' '.repeat(padding));
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, ...sorted.map(([, { data }]) => data)]);
+}
+
+/**
+ * The inverse of `encodeTensorFile`. Tensors are views of `file`.
+ *
+ * @throws InputCorruptError when the bytes do not keep to the format
+ */
+export function decodeTensorFile(file: Buffer): NamedTensors {
+  try {
+    const dataStart = LENGTH_BYTES + Number(file.readBigUInt64LE(0));
+    const header = JSON.parse(file.toString('utf8', LENGTH_BYTES, dataStart)) as Record<
+      string,
+      HeaderEntry
+    >;
+    return Object.fromEntries(
+      Object.entries(header).map(
+        ([
+          name,
+          {
+            dtype,
+            shape,
+            data_offsets: [begin, end],
+          },
+        ]) => [
+          name,
+          toTensor(DTYPES.get(dtype), shape, file.subarray(dataStart + begin, dataStart + end)),
+        ],
+      ),
+    );
+  } catch (cause) {
+    if (cause instanceof InputCorruptError) throw cause;
+    throw new InputCorruptError('A stored input cannot be read', {}, { cause });
+  }
+}
+
+function toTensor(dtype: DType | undefined, shape: readonly number[], data: Uint8Array): Tensor {
+  if (!dtype) throw new InputCorruptError('A stored input has elements of an unknown type');
+  return { dtype, shape, data };
+}
