@@ -1,4 +1,4 @@
-import { registerDecorator, type ValidationOptions } from 'class-validator';
+import { registerDecorator, validateSync, type ValidationOptions } from 'class-validator';
 
 import { DTYPE_BYTES } from '../common/tensor';
 
@@ -14,7 +14,8 @@ const KEY = /^(?!__proto__$|constructor$|prototype$|_bsontype$)[^.$\0:][^.\0:]*$
 /** A class-validator rule: the message of the first thing wrong, or null. */
 function rule(name: string, judge: (value: unknown) => string | null) {
   return (options?: ValidationOptions) =>
-    (target: object, propertyName: string): void => {
+    (target: object, property: string | symbol): void => {
+      const propertyName = String(property);
       registerDecorator({
         name,
         target: target.constructor,
@@ -67,6 +68,15 @@ export const IsPlainJson = rule('isPlainJson', (value) => {
     return `must be at most ${MAX_JSON_BYTES} bytes`;
   return null;
 });
+
+/** An object that satisfies the rules of a class of its own. */
+export const IsNested = (dto: new () => object): PropertyDecorator =>
+  rule('isNested', (value) => {
+    if (!isRecord(value)) return 'must be an object';
+    const options = { whitelist: true, forbidNonWhitelisted: true };
+    const [first] = validateSync(Object.assign(new dto(), value), options);
+    return first ? `has a fault: ${Object.values(first.constraints ?? {}).join(', ')}` : null;
+  })();
 
 export const IsSignature = rule('isSignature', (value) => {
   if (!isRecord(value)) return 'must be an object with inputs and outputs';

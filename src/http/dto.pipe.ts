@@ -1,5 +1,4 @@
 import { type PipeTransform } from '@nestjs/common';
-import { plainToInstance } from 'class-transformer';
 import { validateSync, type ValidationError } from 'class-validator';
 
 import { type Fault, InvalidInputError } from '../common/errors';
@@ -17,7 +16,7 @@ export function parseDto<T extends object>(dto: Constructor<T>, value: unknown, 
       { path: root, message: 'must be a JSON object' },
     ]);
   }
-  const instance = plainToInstance(dto, value);
+  const instance = Object.assign(new dto(), value);
   const errors = validateSync(instance, {
     whitelist: true,
     forbidNonWhitelisted: true,

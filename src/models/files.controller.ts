@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 
 import { Controller, Get, Param, Req, Res } from '@nestjs/common';
@@ -8,6 +9,7 @@ import { pack } from 'tar-stream';
 import { type ArtifactFile } from '../artifacts/artifact';
 import { ArtifactStore, type ByteRange } from '../artifacts/artifact.store';
 import { parseModelName, parseVersion } from '../common/model-ref';
+import { isKnown } from '../http/conditional';
 import { readQuery } from '../http/query';
 import { FileNotFoundError, RangeNotSatisfiableError, VersionNotReadyError } from './models.errors';
 import { DownloadArchiveDocs, DownloadFileDocs, ListFilesDocs } from './models.docs';
@@ -62,11 +64,12 @@ export class FilesController {
     response.setHeader('Access-Control-Allow-Origin', '*');
     response.setHeader('Access-Control-Expose-Headers', 'ETag, Content-Length, Content-Range');
     response.setHeader('Cache-Control', IMMUTABLE);
-    response.setHeader('ETag', `"sha256:${file.ref.sha256}"`);
+    const etag = `"sha256:${file.ref.sha256}"`;
+    response.setHeader('ETag', etag);
     response.setHeader('Accept-Ranges', 'bytes');
     response.setHeader('Content-Type', file.contentType);
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    if (request.fresh) {
+    if (isKnown(request, etag)) {
       response.status(304).end();
       return;
     }
@@ -95,12 +98,13 @@ export class FilesController {
     const doc = await this.getReadable(model, version);
     response.setHeader('Content-Type', 'application/x-tar');
     response.setHeader('Cache-Control', IMMUTABLE);
-    response.setHeader('ETag', `"${doc.digest}"`);
+    const etag = `"${doc.digest}"`;
+    response.setHeader('ETag', etag);
     response.setHeader(
       'Content-Disposition',
       `attachment; filename="${doc.model}-${doc.version}.tar"`,
     );
-    if (request.fresh) {
+    if (isKnown(request, etag)) {
       response.status(304).end();
       return;
     }
@@ -127,7 +131,10 @@ export class FilesController {
     response: Response,
   ): Promise<void> {
     try {
-      await pipeline(this.artifacts.open(file.ref, range), response);
+      const bytes = this.artifacts.open(file.ref, range);
+      // A file that turns out damaged at once can still be answered with an error.
+      await once(bytes, 'readable');
+      await pipeline(bytes, response);
     } catch (error) {
       await this.fail(doc, error, response);
     }

@@ -1,18 +1,8 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
-import { Type } from 'class-transformer';
-import {
-  IsIn,
-  IsInt,
-  IsOptional,
-  IsString,
-  Max,
-  MaxLength,
-  Min,
-  ValidateNested,
-} from 'class-validator';
+import { IsIn, IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
 
 import { RECORDING_MODES, type RecordingMode } from '../config/config';
-import { IsMetrics, IsTags } from '../http/dto-rules';
+import { IsMetrics, IsNested, IsTags } from '../http/dto-rules';
 import { type BatchingSettings, type ModelSummary } from './model.doc';
 import { fromPairs } from './version.doc';
 
@@ -60,8 +50,7 @@ export class ChangeModelDto {
 
   @ApiPropertyOptional({ type: BatchingDto, nullable: true })
   @IsOptional()
-  @ValidateNested()
-  @Type(() => BatchingDto)
+  @IsNested(BatchingDto)
   readonly batching?: BatchingDto | null;
 }
 
