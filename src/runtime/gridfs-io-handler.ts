@@ -8,8 +8,8 @@ import { type LoadableVersion } from '../models/version';
 import { type FileSource } from './engines/engine';
 import { ModelUnloadableError } from './runtime.errors';
 
-/** The parts of `model.json` that TensorFlow.js hands on as they are. */
-const PASSED_ON = [
+/** The parts of `model.json`, weights and topology aside, that TensorFlow.js takes and gives as they are. */
+export const PASSED_ON = [
   'format',
   'generatedBy',
   'convertedBy',

@@ -49,7 +49,11 @@ describe('Executor', () => {
     return executor;
   }
   afterEach(async () => {
-    await Promise.all(executors.splice(0).map(async (executor) => { await executor.stop(); }));
+    await Promise.all(
+      executors.splice(0).map(async (executor) => {
+        await executor.stop();
+      }),
+    );
   });
 
   it('says which engine it runs, and stands on its own process', async () => {
