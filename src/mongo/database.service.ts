@@ -79,6 +79,8 @@ export class DatabaseService {
   }
 
   private async prepare(): Promise<void> {
+    // By itself the driver connects once: after a refusal every later operation would fail as well.
+    await this.client.connect();
     const hello = await this.db.admin().command({ hello: 1 });
     if (hello['setName'] === undefined && hello['msg'] !== 'isdbgrid') {
       throw new UnsupportedServerError(
@@ -107,7 +109,9 @@ export class DatabaseService {
   private async probe(): Promise<DatabaseHealth> {
     if (!this.schemaApplied) return { ok: false, reason: 'The schema has not been applied yet' };
     try {
-      const hello = await this.db.admin().command({ hello: 1 }, { timeoutMS: PROBE_TIMEOUT_MS });
+      // A signal, because `timeoutMS` does not end a wait for a server that froze.
+      const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+      const hello = await this.db.admin().command({ hello: 1 }, { signal });
       return hello['isWritablePrimary'] === true
         ? { ok: true }
         : { ok: false, reason: 'The database has no primary' };
