@@ -1,0 +1,554 @@
+import { createHash } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+
+import { type Fault } from '../../src/common/errors';
+import { type Signature } from '../../src/common/tensor';
+import { type ErrorBody } from '../../src/http/error.filter';
+import { createClient } from '../../src/mongo/connect';
+import { type PredictAnswer } from '../../src/predictions/predict.controller';
+import { type PredictionAnswer } from '../../src/predictions/prediction.answer';
+import { flatJson } from '../../src/predictions/tensor-values';
+import { type ScoredLabel } from '../../src/predictions/top-labels';
+import { bootService, type BootedService } from '../support/boot';
+import { testMongoUri } from '../support/database';
+import { whileFailing } from '../support/fail-command';
+import { differences, floatTensor, goldenInputs, readGolden } from '../support/golden';
+import { readArtifact } from '../support/loadable';
+import { publishStored } from '../support/published-version';
+import {
+  aGraph,
+  dividedByZero,
+  endlessLoop,
+  greaterThanHalf,
+  placeholder,
+} from '../support/tiny-graphs';
+import { sendJson } from '../support/uploads';
+
+const DIGITS = 'tfjs/digits-cnn-v1.k3h5.fixed';
+const LABELS = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
+const MAX_BODY_BYTES = 3 * 1024 * 1024;
+
+interface Answered<T> {
+  readonly status: number;
+  readonly body: T;
+  readonly headers: Headers;
+}
+/** Of the two forms and of errors, whichever a test is about. */
+type PredictBody = PredictAnswer &
+  ErrorBody & {
+    readonly predictions: readonly number[][];
+    readonly outputs: Readonly<Record<string, number[][]>>;
+    readonly top: ScoredLabel[][];
+    readonly details: { readonly faults: readonly Fault[] };
+  };
+type RecordBody = Required<PredictionAnswer>;
+type ListBody = ErrorBody & { readonly items: RecordBody[]; readonly next: string | null };
+
+const admin = createClient(testMongoUri(), { appName: 'arming' });
+let service: BootedService;
+let api: string;
+
+beforeAll(async () => {
+  service = await bootService({ GRIDSTOW_MAX_BODY_MB: '3', GRIDSTOW_PREDICT_TIMEOUT_MS: '8000' });
+  api = `${service.url}/api`;
+  const { db } = service;
+  await publishStored(db, 'digits', readArtifact(DIGITS), {
+    signature: signatureOf(DIGITS),
+    labels: LABELS,
+    aliases: ['live', 'canary'],
+  });
+  await publishStored(db, 'multi', readArtifact('tfjs/digits-multi.k3h5.fixed'), {
+    signature: signatureOf('tfjs/digits-multi.k3h5.fixed'),
+  });
+  const x: Signature['inputs'] = [{ name: 'x', dtype: 'float32', shape: [-1, 3] }];
+  await publishStored(db, 'half', greaterThanHalf(), {
+    signature: { inputs: x, outputs: [{ name: 'large', dtype: 'bool', shape: [-1, 3] }] },
+  });
+  await publishStored(db, 'zero', dividedByZero(), {
+    signature: { inputs: x, outputs: [{ name: 'y', dtype: 'float32', shape: [-1, 3] }] },
+  });
+  await publishStored(db, 'outer', outerProduct(), {
+    signature: {
+      inputs: [
+        { name: 'a', dtype: 'float32', shape: [-1, 1] },
+        { name: 'b', dtype: 'float32', shape: [1, -1] },
+      ],
+      outputs: [{ name: 'y', dtype: 'float32', shape: [-1, -1] }],
+    },
+  });
+  await publishStored(db, 'endless', endlessLoop(), {
+    signature: {
+      inputs: [{ name: 'x', dtype: 'float32', shape: [1] }],
+      outputs: [{ name: 'y', dtype: 'float32', shape: [1] }],
+    },
+  });
+  for (const recording of ['off', 'queued'] as const) {
+    await publishStored(db, `half-${recording}`, greaterThanHalf(), {
+      signature: { inputs: x, outputs: [{ name: 'large', dtype: 'bool', shape: [-1, 3] }] },
+      recording,
+    });
+  }
+  await publishStored(db, 'broken', greaterThanHalf(), {
+    signature: { inputs: x, outputs: [] },
+    state: 'quarantined',
+  });
+});
+
+afterAll(async () => {
+  await service.close();
+  await admin.close();
+});
+
+/** Shapes of a golden run, with an open batch dimension. */
+function signatureOf(model: string): Signature {
+  const { inputs, outputs } = readGolden(model);
+  const open = ({ name, shape }: { name: string; shape: readonly number[] }) =>
+    ({ name: name.replace(/:0$/, ''), dtype: 'float32', shape: [-1, ...shape.slice(1)] }) as const;
+  return { inputs: inputs.map(open), outputs: outputs.map(open) };
+}
+
+function outerProduct(): Map<string, Uint8Array> {
+  return aGraph([
+    placeholder('a', 'DT_FLOAT', [-1, 1]),
+    placeholder('b', 'DT_FLOAT', [1, -1]),
+    { name: 'y', op: 'Mul', input: ['a', 'b'], attr: { T: { type: 'DT_FLOAT' } } },
+  ]);
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const send = async <T>(method: string, path: string, body?: unknown): Promise<Answered<T>> =>
+  await sendJson(method, `${api}${path}`, body);
+const predict = async (ref: string, body: unknown) =>
+  await send<PredictBody>('POST', `/models/${ref}/predict`, body);
+const getRecord = async (id: string) => (await send<RecordBody>('GET', `/predictions/${id}`)).body;
+const list = async (query: string) => await send<ListBody>('GET', `/predictions?${query}`);
+const get = async (path: string) => await send<ErrorBody>('GET', path);
+const recorded = async (): Promise<number> =>
+  await service.db.collection('predictions').countDocuments();
+
+/** The golden digits image as nested lists without the batch dimension. */
+function digitsRow(): unknown {
+  const [image] = Object.values(goldenInputs(readGolden(DIGITS)));
+  const values = flatJson(image!);
+  return Array.from({ length: 8 }, (_, y) =>
+    Array.from({ length: 8 }, (_, x) => [values[y * 8 + x]]),
+  );
+}
+
+describe('POST /api/models/{ref}/predict', () => {
+  it('answers rows as the reference does, and records them with their input', async () => {
+    const golden = readGolden(DIGITS);
+
+    const { status, body, headers } = await predict('digits', {
+      instances: [digitsRow()],
+      id: 'caller-1',
+      tags: { camera: 'left' },
+    });
+
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      id: 'caller-1',
+      model: 'digits',
+      version: 1,
+      alias: 'live',
+      rows: 1,
+      batchRows: 1,
+    });
+    expect(Object.keys(body.timings)).toEqual(['queueMs', 'inferMs', 'recordMs', 'totalMs']);
+    expect(headers.get('Gridstow-Prediction-Id')).toBe(body.predictionId);
+    expect(headers.get('Gridstow-Version')).toBe('1');
+    const [scores = []] = body.predictions;
+    expect(differences(floatTensor([1, 10], scores), golden.outputs[0]!)).toEqual([]);
+    const best = Math.max(...scores);
+    expect(body.top[0]).toHaveLength(5);
+    expect(body.top[0]?.[0]).toEqual({ label: LABELS[scores.indexOf(best)], score: best });
+
+    const record = await getRecord(body.predictionId);
+    expect(record).toMatchObject({
+      predictionId: body.predictionId,
+      model: 'digits',
+      version: 1,
+      digest: `sha256:${'0'.repeat(64)}`,
+      alias: 'live',
+      protocol: 'native',
+      status: 'ok',
+      callerId: 'caller-1',
+      tags: { camera: 'left' },
+      rows: 1,
+      input: { kind: 'tensors', tensors: { image: { dtype: 'float32', shape: [1, 8, 8, 1] } } },
+      top: body.top,
+    });
+    expect(record.input.tensors?.['image']?.values).toEqual((digitsRow() as number[][][]).flat(2));
+    expect(Object.values(record.outputs)).toEqual([
+      { dtype: 'float32', shape: [1, 10], values: scores },
+    ]);
+  });
+
+  it('answers the same for a version, for other aliases, and for columns', async () => {
+    const row = digitsRow();
+    const [live, canary, version, columns] = await Promise.all([
+      predict('digits@live', { instances: [row] }),
+      predict('digits@canary', { instances: [row, row] }),
+      predict('digits/versions/1', { instances: [{ 'image:0': row }] }),
+      predict('digits', { inputs: { image: [row] } }),
+    ]);
+
+    expect(canary.body).toMatchObject({ alias: 'canary', rows: 2 });
+    expect(version.body).not.toHaveProperty('alias');
+    expect(version.body.predictions).toEqual(live.body.predictions);
+    expect(Object.values(columns.body.outputs)).toEqual([live.body.predictions]);
+    expect(columns.body).not.toHaveProperty('predictions');
+  });
+
+  it('answers several inputs and outputs by name', async () => {
+    const golden = readGolden('tfjs/digits-multi.k3h5.fixed');
+    const row = Object.fromEntries(
+      Object.entries(goldenInputs(golden)).map(([name, { shape, dtype, data }]) => [
+        name,
+        nested(flatJson({ shape, dtype, data }), shape.slice(1)),
+      ]),
+    );
+
+    const { status, body } = await predict('multi', { instances: [row, row] });
+
+    expect(status).toBe(200);
+    for (const expected of golden.outputs) {
+      const name = expected.name.replace(/:0$/, '');
+      const second = body.predictions[1] as unknown as Record<string, number[][]>;
+      const values = second[name]!.flat(9);
+      expect(differences(floatTensor(expected.shape, values), expected)).toEqual([]);
+    }
+  });
+
+  it('writes booleans as such, and NaN and infinities as strings (84)', async () => {
+    const half = await predict('half', { instances: [[0, 0.5, 1]] });
+    const zero = await predict('zero', { instances: [[1, -1, 0]] });
+
+    expect(half.body.predictions).toEqual([[false, false, true]]);
+    expect(zero.body.predictions).toEqual([['Infinity', '-Infinity', 'NaN']]);
+    const record = await getRecord(zero.body.predictionId);
+    expect(record.outputs['y']?.values).toEqual(['Infinity', '-Infinity', 'NaN']);
+  });
+
+  it.each([
+    ['{"instances":[[1,2,3],[1,2]]}', 422, 'instances[1]', 63],
+    ['{"instances":[[1,null,3]]}', 422, 'instances[0][1]', 64],
+    ['{"instances":[[1,1e400,3]]}', 422, 'instances[0][1]', 65],
+    ['{"inputs":{"y":[[1,2,3]]}}', 422, 'inputs.y', 67],
+    ['{"instances":[]}', 422, 'instances', 68],
+    ['{"instances":[[1,2,3],5]}', 422, 'instances[1]', 69],
+    ['{"inputs":{"constructor":[1]}}', 422, 'inputs.constructor', 73],
+    ['{"instance":[[1,2,3]]}', 422, 'instance', 67],
+    ['{"instances":[[1,2,3]],"inputs":[[1,2,3]]}', 422, '', 67],
+    ['{"instances":[[1,2,3]],"id":{"$gt":""}}', 422, 'id', 89],
+    ['{"instances":[[1,2,3]],"tags":{"$a":"b"}}', 422, 'tags', 73],
+  ])('refuses %s with %d at %j (%d), recording nothing', async (body, status, path) => {
+    const before = await recorded();
+
+    const answer = await predict('half', body);
+
+    expect(answer.status).toBe(status);
+    expect(answer.body.details.faults[0]?.path).toBe(path);
+    expect(await recorded()).toBe(before);
+  });
+
+  it.each([
+    ['{"instances":[[1,NaN,3]]}', 65],
+    ['{"instances":[[1,2,3]]', 100],
+    ['{"instances":[[1,2,3]]} x', 100],
+    ['{"instances":[[1,2,3]],"instances":[[1,2,3]]}', 100],
+    ['{"__proto__":{"admin":true}}', 97],
+    ['[1,2,3]', 98],
+    ['null', 98],
+    ['', 100],
+  ])('cannot read %s (%d)', async (body) => {
+    const answer = await predict('half', body);
+
+    expect(answer.status).toBe(400);
+    expect(Object.keys(answer.body)).toEqual(['error', 'code', 'details', 'requestId']);
+  });
+
+  it('answers half a million levels of nesting at once (72)', async () => {
+    expect((await predict('half', `{"instances":${'['.repeat(500_000)}`)).status).toBe(422);
+  });
+
+  it.each([
+    [undefined],
+    ['text/plain'],
+    ['application/json; charset=utf-7'],
+    ['application/x-www-form-urlencoded'],
+  ])('refuses the content type %s (101)', async (type) => {
+    const answer = await sendJson('POST', `${api}/models/half/predict`, '{"instances":[[1,2,3]]}', {
+      'Content-Type': type ?? '',
+    });
+
+    expect(answer).toMatchObject({ status: 415, body: { code: 'unsupported_media_type' } });
+  });
+
+  it('takes a body of exactly the limit and refuses one byte more, announced or not (77, 79)', async () => {
+    const text = '{"instances":[[1,2,3]]}';
+    const full = text + ' '.repeat(MAX_BODY_BYTES - text.length);
+
+    expect((await predict('half', full)).status).toBe(200);
+    expect((await predict('half', `${full} `)).status).toBe(413);
+    expect(await chunked('/models/half/predict', `${full} `)).toBe(413);
+  });
+
+  it('takes no query parameters (88)', async () => {
+    expect((await sendJson('POST', `${api}/models/half/predict?x[$ne]=1`, {})).status).toBe(400);
+  });
+
+  it('answers for what is not there or not ready (87)', async () => {
+    const body = { instances: [[1, 2, 3]] };
+
+    expect((await predict('nobody', body)).body.code).toBe('model_not_found');
+    expect((await predict('half@nobody', body)).body.code).toBe('alias_not_found');
+    expect((await predict('half/versions/9', body)).body.code).toBe('version_not_found');
+    expect(await predict('broken', body)).toMatchObject({
+      status: 409,
+      body: { code: 'version_not_ready' },
+    });
+    expect((await predict('half/versions/x', body)).status).toBe(422);
+  });
+
+  it('records what failed after its input was understood', async () => {
+    const a = Array.from({ length: 3 }, () => [1]);
+
+    const { status, body } = await predict('outer', { inputs: { a, b: [[1, 2, 3, 4]] } });
+    expect(status).toBe(200);
+    expect(body.outputs['y']).toEqual(Array(3).fill([1, 2, 3, 4]));
+    const large = await predict('outer', {
+      inputs: { a: Array(2048).fill([1]), b: [Array(2048).fill(1)] },
+    });
+
+    expect(large).toMatchObject({ status: 413, body: { code: 'output_too_large' } });
+    const [failed] = (await list('model=outer&status=failed')).body.items;
+    expect(failed).toMatchObject({
+      status: 'failed',
+      error: { code: 'output_too_large' },
+      rows: 2048,
+      input: { tensors: { a: { shape: [2048, 1] } } },
+    });
+    expect(failed).not.toHaveProperty('outputs');
+  });
+
+  it('records a prediction that took too long, and answers 504', async () => {
+    const answer = await predict('endless', { instances: [1] });
+
+    expect(answer).toMatchObject({ status: 504, body: { code: 'prediction_deadline' } });
+    const { items } = (await list('model=endless')).body;
+    expect(items).toMatchObject([{ status: 'failed', error: { code: 'prediction_deadline' } }]);
+    expect((await predict('half', { instances: [[1, 2, 3]] })).status).toBe(200);
+  });
+
+  it('stores an input too large for a record apart, and gives it back whole (78)', async () => {
+    const wide = Array.from({ length: 400_000 }, (_, index) => index % 7);
+
+    const { status, body } = await predict('outer', { inputs: { a: [[2]], b: [wide] } });
+
+    expect(status).toBe(200);
+    const record = await getRecord(body.predictionId);
+    expect(record.input.bytes).toBeGreaterThan(1_600_000);
+    expect(record.input.tensors?.['b']?.values).toEqual(wide);
+    const bytes = await (
+      await fetch(`${api}/predictions/${body.predictionId}/input`)
+    ).arrayBuffer();
+    expect(`sha256:${sha256(new Uint8Array(bytes))}`).toBe(record.input.digest);
+  });
+
+  it.each([
+    ['the record', 'insert'],
+    ['the input', 'update'],
+  ])('withholds the result when %s cannot be written (82)', async (_what, command) => {
+    await predict('half', { instances: [[1, 2, 3]] });
+    const before = await recorded();
+
+    const answer = await whileFailing(
+      admin,
+      'gridstow',
+      { failCommands: [command], errorCode: 50 },
+      async () => await predict('half', { instances: [[Math.random(), 2, 3]] }),
+    );
+
+    expect(answer).toMatchObject({ status: 503, body: { code: 'recording_unavailable' } });
+    expect(answer.body).not.toHaveProperty('predictions');
+    expect(Number(answer.headers.get('Retry-After'))).toBeGreaterThan(0);
+    expect(await recorded()).toBe(before);
+    expect((await predict('half', { instances: [[1, 2, 3]] })).status).toBe(200);
+  });
+
+  it('answers without a record where recording is off, and before it where it is queued', async () => {
+    const before = await recorded();
+
+    const off = await predict('half-off', { instances: [[1, 2, 3]] });
+    expect(off.status).toBe(200);
+    expect(await recorded()).toBe(before);
+
+    const queued = await predict('half-queued', { instances: [[1, 2, 3]] });
+    expect(queued.status).toBe(200);
+    for (let n = 0; n < 100 && (await recorded()) === before; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect((await get(`/predictions/${queued.body.predictionId}`)).status).toBe(200);
+  });
+});
+
+describe('GET /api/predictions', () => {
+  beforeAll(async () => {
+    for (let n = 0; n < 5; n++) {
+      await predict('digits', { instances: [digitsRow()], id: `listed-${n}` });
+    }
+  });
+
+  it('lists newest first in pages, without values', async () => {
+    const all = (await list('model=digits')).body;
+    expect(all.next).toBeNull();
+    const ids = all.items.map(({ predictionId }) => predictionId);
+    expect([...ids].sort().reverse()).toEqual(ids);
+    expect(all.items[0]).toMatchObject({ callerId: 'listed-4' });
+    expect(all.items[0]?.input.tensors).toEqual({
+      image: { dtype: 'float32', shape: [1, 8, 8, 1] },
+    });
+
+    const pages: string[] = [];
+    let next: string | null = '';
+    while (next !== null) {
+      const cursor: string = next === '' ? '' : `&cursor=${next}`;
+      const { body } = await list(`model=digits&limit=2${cursor}`);
+      pages.push(...body.items.map(({ predictionId }) => predictionId));
+      next = body.next;
+    }
+    expect(pages).toEqual(ids);
+  });
+
+  it('filters by what a record says', async () => {
+    const { body } = await list('callerId=listed-3');
+    expect(body.items).toHaveLength(1);
+    const { top, createdAt, predictionId } = body.items[0]!;
+    for (const query of [
+      'model=digits&version=1&alias=live&status=ok&limit=1000',
+      `label=${top[0]![0]!.label}&limit=1000`,
+      `since=${createdAt}&limit=1000`,
+      `since=${createdAt}&until=${new Date(Date.parse(createdAt) + 1).toISOString()}`,
+    ]) {
+      const found = (await list(query)).body.items;
+      expect(found.map((item) => item.predictionId)).toContain(predictionId);
+    }
+    expect((await list(`until=${createdAt}&callerId=listed-3`)).body.items).toEqual([]);
+  });
+
+  it.each([
+    ['model[$ne]=x', 88],
+    ['model[$regex]=.*', 88],
+    ['model=a&model=b', 91],
+    ['callerId=a&callerId=b', 91],
+    ['fields=$password', 93],
+    ['sort=model', 93],
+    ['limit=0', 95],
+    ['limit=-1', 95],
+    ['limit=1000000000', 95],
+    ['limit=abc', 95],
+    ['limit=1001', 95],
+    ['since=99999-01-01', 96],
+    ['since=yesterday', 96],
+    ['since=2026-01-02&until=2026-01-01', 96],
+    ['status=maybe', 93],
+    ['version=1', 93],
+    ['alias=live', 93],
+    ['model=digits&version=1.5', 93],
+    ['model=..', 103],
+    ['cursor=abc', 94],
+    ['cursor=', 94],
+  ])('refuses ?%s (%d)', async (query) => {
+    expect((await list(query)).status).toBe(400);
+  });
+
+  it('refuses a cursor that was edited, or given out for other filters (94)', async () => {
+    const next = (await list('model=digits&limit=2')).body.next!;
+    const [place, digits] = next.split('.');
+    const forged = Buffer.from(JSON.stringify(['f'.repeat(24)])).toString('base64url');
+
+    expect((await list(`model=digits&cursor=${next}`)).status).toBe(200);
+    for (const query of [
+      `model=half&cursor=${next}`,
+      `cursor=${next}`,
+      `model=digits&cursor=${forged}.${digits}`,
+      `model=digits&cursor=${place}`,
+      `model=digits&cursor=${next}x`,
+    ]) {
+      expect((await list(query)).body.code).toBe('bad_cursor');
+    }
+  });
+});
+
+describe('GET /api/predictions/{id}', () => {
+  it.each(['abc', '[object Object]', 'abcdefghijkl', 'g'.repeat(24), '0'.repeat(25), '{"$gt":""}'])(
+    'refuses the id %s (90)',
+    async (id) => {
+      expect(await get(`/predictions/${encodeURIComponent(id)}`)).toMatchObject({
+        status: 400,
+        body: { code: 'bad_prediction_id' },
+      });
+      expect((await get(`/predictions/${encodeURIComponent(id)}/input`)).status).toBe(400);
+    },
+  );
+
+  it('says that there is no such prediction', async () => {
+    expect(await get(`/predictions/${'0'.repeat(24)}`)).toMatchObject({
+      status: 404,
+      body: { code: 'prediction_not_found' },
+    });
+    expect((await get(`/predictions/${'0'.repeat(24)}/input`)).status).toBe(404);
+  });
+
+  it('gives the exact bytes of the input, to be kept for good', async () => {
+    const { body } = await predict('half', { instances: [[1, 2, 3]] });
+    const { digest } = (await getRecord(body.predictionId)).input;
+    const url = `${api}/predictions/${body.predictionId}/input`;
+
+    const response = await fetch(url);
+    const bytes = Buffer.from(await response.arrayBuffer());
+
+    expect(response.headers.get('ETag')).toBe(`"${digest}"`);
+    expect(response.headers.get('Content-Type')).toBe('application/octet-stream');
+    expect(response.headers.get('Cache-Control')).toContain('immutable');
+    expect(`sha256:${sha256(bytes)}`).toBe(digest);
+    const header = bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE()));
+    expect(JSON.parse(header)).toEqual({
+      x: { dtype: 'F32', shape: [1, 3], data_offsets: [0, 12] },
+    });
+    const again = await fetch(url, {
+      // Without a word about caching, fetch would ask for a fresh copy.
+      headers: { 'If-None-Match': `"${digest}"`, 'Cache-Control': 'max-age=0' },
+    });
+    expect(again.status).toBe(304);
+    const head = await fetch(url, { method: 'HEAD' });
+    expect(head.status).toBe(200);
+  });
+});
+
+function nested(values: readonly unknown[], shape: readonly number[]): unknown {
+  const [size = 1, ...rest] = shape;
+  if (rest.length === 0) return values;
+  const each = values.length / size;
+  return Array.from({ length: size }, (_, at) =>
+    nested(values.slice(at * each, (at + 1) * each), rest),
+  );
+}
+
+/** Sends a body without announcing its length; answers the status. */
+async function chunked(path: string, body: string): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const sent = httpRequest(
+      `${api}${path}`,
+      { method: 'POST', headers: { 'Content-Type': 'application/json' } },
+      (response) => {
+        resolve(response.statusCode ?? 0);
+        response.resume();
+      },
+    );
+    sent.on('error', reject);
+    sent.write(body.slice(0, 100));
+    sent.end(body.slice(100));
+  });
+}

@@ -1,0 +1,404 @@
+import { randomBytes } from 'node:crypto';
+
+import { type Document, MongoClient, ObjectId } from 'mongodb';
+import { pino } from 'pino';
+
+import { createClient } from '../../src/mongo/connect';
+import { Schema } from '../../src/mongo/schema';
+import { DurableRecorder } from '../../src/predictions/durable-recorder.service';
+import { INLINE_BYTES, InputsStore } from '../../src/predictions/inputs.store';
+import { type PredictionInput } from '../../src/predictions/prediction.doc';
+import { tensorInput } from '../../src/predictions/prediction-input';
+import { PredictionRecords } from '../../src/predictions/prediction-records.service';
+import { PredictionsRepository } from '../../src/predictions/predictions.repository';
+import { QueuedRecorder } from '../../src/predictions/queued-recorder.service';
+import { decodeTensorFile } from '../../src/predictions/tensor-file';
+import { type FreshDatabase, freshDatabase, testMongoUri } from '../support/database';
+import { whileFailing } from '../support/fail-command';
+import { aRecord, aVector } from '../support/prediction-records';
+
+const admin = createClient(testMongoUri(), { appName: 'arming' });
+let database: FreshDatabase;
+let inputs: InputsStore;
+let predictions: PredictionsRepository;
+let recorder: DurableRecorder;
+let records: PredictionRecords;
+
+beforeAll(async () => {
+  database = freshDatabase();
+  const schema = new Schema();
+  inputs = new InputsStore(database.db, schema);
+  predictions = new PredictionsRepository(database.db, schema);
+  recorder = new DurableRecorder(inputs, predictions);
+  records = new PredictionRecords(predictions, inputs);
+  await schema.apply(database.db);
+});
+
+afterAll(async () => {
+  await admin.close();
+  await database.close();
+});
+
+const count = async (collection: string, filter: object = {}): Promise<number> =>
+  await database.db.collection(collection).countDocuments(filter);
+
+/** An input that no other test has. */
+function freshInput(bytes = 64): PredictionInput {
+  return tensorInput({
+    x: { dtype: 'float32', shape: [1, bytes / 4], data: randomBytes(bytes) },
+  });
+}
+
+describe('InputsStore', () => {
+  it('stores equal inputs once, also when they come at the same time', async () => {
+    const input = freshInput();
+
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        await inputs.save(input);
+      }),
+    );
+    await new InputsStore(database.db, new Schema()).save(input);
+
+    expect(await count('inputs', { _id: input.digest as never })).toBe(1);
+    expect(await inputs.read(input.digest)).toEqual(input.content);
+  });
+
+  it.each([0, 4, 3 * INLINE_BYTES])(
+    'gives back the exact bytes, %d over what stands inline (78)',
+    async (over) => {
+      const input = freshInput(INLINE_BYTES + over);
+
+      await Promise.all([inputs.save(input), inputs.save(input)]);
+
+      expect((await inputs.read(input.digest)).equals(input.content)).toBe(true);
+      const files = await database.db
+        .collection('inputs.files')
+        .find({ filename: input.digest })
+        .toArray();
+      expect(files).toHaveLength(1);
+      const chunks = await database.db.collection('inputs.chunks').distinct('files_id');
+      expect(chunks).toHaveLength(await count('inputs.files'));
+    },
+  );
+
+  it('notices damaged bytes', async () => {
+    const input = freshInput();
+    await inputs.save(input);
+    const doc = await database.db.collection('inputs').findOne({ _id: input.digest as never });
+    const damaged = Buffer.from((doc!['content'] as { buffer: Buffer }).buffer);
+    damaged[damaged.length - 1]! ^= 1;
+    await database.db
+      .collection('inputs')
+      .updateOne({ _id: input.digest as never }, { $set: { content: damaged } });
+
+    await expect(inputs.read(input.digest)).rejects.toMatchObject({ code: 'input_corrupt' });
+  });
+
+  it('says when an input is not there', async () => {
+    await expect(inputs.read(freshInput().digest)).rejects.toMatchObject({ code: 'input_missing' });
+  });
+});
+
+describe('DurableRecorder', () => {
+  it('keeps a record with its input and outputs, bit for bit', async () => {
+    const id = predictions.newId();
+    const input = tensorInput(aVector(1.5, NaN, -0));
+    const record = aRecord(id, {
+      callerId: 'mine',
+      tags: { 'a.b': '$c' },
+      outputs: aVector(0.1, Infinity),
+      top: [[{ label: 'b', score: 0.75 }]],
+      input,
+    });
+
+    await recorder.record(record);
+
+    expect(await records.get(id)).toEqual({
+      predictionId: id,
+      model: 'digits',
+      version: 1,
+      digest: record.digest,
+      alias: 'live',
+      protocol: 'native',
+      status: 'ok',
+      callerId: 'mine',
+      tags: { 'a.b': '$c' },
+      rows: 1,
+      input: {
+        digest: input.digest,
+        kind: 'tensors',
+        bytes: input.bytes,
+        contentType: 'application/octet-stream',
+        tensors: { x: { dtype: 'float32', shape: [1, 3], values: [1.5, 'NaN', -0] } },
+      },
+      outputs: { x: { dtype: 'float32', shape: [1, 2], values: [Math.fround(0.1), 'Infinity'] } },
+      top: [[{ label: 'b', score: 0.75 }]],
+      timings: record.timings,
+      createdAt: record.createdAt.toISOString(),
+    });
+    const stored = decodeTensorFile(await inputs.read(input.digest));
+    expect(Buffer.from(stored['x']!.data)).toEqual(Buffer.from(aVector(1.5, NaN, -0)['x']!.data));
+  });
+
+  it('keeps names that mean something to the database', async () => {
+    const id = predictions.newId();
+    const vector = aVector(1)['x']!;
+    const named = { $where: vector, 'a.b': vector, _bsontype: vector };
+
+    await recorder.record(aRecord(id, { input: tensorInput(named), outputs: named }));
+
+    const { input, outputs } = await records.get(id);
+    expect(Object.keys(input.tensors!).sort()).toEqual(['$where', '_bsontype', 'a.b']);
+    expect(Object.keys(outputs!).sort()).toEqual(['$where', '_bsontype', 'a.b']);
+  });
+
+  it.each([
+    ['record', 'insert', { errorCode: 50 }],
+    ['input', 'update', { errorCode: 50 }],
+    ['record, by a majority', 'insert', { writeConcernError: { code: 64, errmsg: 'waiting' } }],
+    ['input, by a majority', 'update', { writeConcernError: { code: 64, errmsg: 'waiting' } }],
+    ['record, the connection being cut', 'insert', { closeConnection: true }],
+  ])('fails when the database does not take the %s (82)', async (_what, command, how) => {
+    const record = aRecord(predictions.newId(), { input: freshInput() });
+
+    const failing = whileFailing(
+      admin,
+      database.name,
+      { failCommands: [command], ...how },
+      async () => {
+        await recorder.record(record);
+      },
+    );
+
+    await expect(failing).rejects.toMatchObject({
+      kind: 'unavailable',
+      code: 'recording_unavailable',
+      details: { retryAfterSeconds: 1 },
+    });
+    if (command === 'update') await expect(records.get(record.id)).rejects.toThrow('no prediction');
+    await recorder.record(record);
+    expect(await records.get(record.id)).toMatchObject({ input: { digest: record.input.digest } });
+  });
+
+  it('shows a record without values when its input is lost', async () => {
+    const record = aRecord(predictions.newId(), { input: freshInput() });
+    await recorder.record(record);
+
+    await database.db.collection('inputs').deleteOne({ _id: record.input.digest as never });
+
+    expect((await records.get(record.id)).input.tensors).toEqual({
+      x: { dtype: 'float32', shape: [1, 16] },
+    });
+  });
+});
+
+describe('QueuedRecorder', () => {
+  const queued = (): QueuedRecorder => new QueuedRecorder(recorder, pino({ level: 'silent' }));
+
+  it('answers first and writes everything soon after', async () => {
+    const recording = queued();
+    const ids = Array.from({ length: 40 }, () => predictions.newId());
+
+    for (const id of ids) await recording.record(aRecord(id));
+    expect(recording.state).toMatchObject({ accepted: 40, waiting: 40 });
+    await recording.beforeApplicationShutdown();
+
+    expect(recording.state).toEqual({
+      accepted: 40,
+      written: 40,
+      lost: 0,
+      waiting: 0,
+      waitingBytes: 0,
+    });
+    for (const id of ids) expect((await records.get(id)).predictionId).toBe(id);
+  });
+
+  it('tries again while the database is away', async () => {
+    const recording = queued();
+    const record = aRecord(predictions.newId(), { input: freshInput() });
+
+    await whileFailing(
+      admin,
+      database.name,
+      { failCommands: ['update'], errorCode: 50 },
+      async () => {
+        await recording.record(record);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      },
+    );
+    await recording.beforeApplicationShutdown();
+
+    expect(recording.state).toMatchObject({ written: 1, lost: 0, waiting: 0 });
+    expect((await records.get(record.id)).input.tensors?.['x']?.values).toHaveLength(16);
+  });
+
+  it('refuses more than it has room for, and counts what it took', async () => {
+    const recording = queued();
+    const input = freshInput(30 * 1024 * 1024);
+    const next = async (): Promise<void> => {
+      await recording.record(aRecord(predictions.newId(), { input }));
+    };
+
+    await next();
+    await next();
+    await expect(next()).rejects.toMatchObject({
+      kind: 'overloaded',
+      code: 'recording_queue_full',
+    });
+
+    expect(recording.state).toMatchObject({ accepted: 2, waiting: 2 });
+    await recording.beforeApplicationShutdown();
+    expect(recording.state).toMatchObject({ written: 2, waitingBytes: 0 });
+  });
+});
+
+describe('PredictionsRepository', () => {
+  const model = 'listed';
+  const ids: string[] = [];
+
+  beforeAll(async () => {
+    for (let n = 0; n < 30; n++) {
+      const id = predictions.newId();
+      ids.unshift(id);
+      await predictions.insert(
+        aRecord(id, {
+          model,
+          version: 1 + (n % 3),
+          alias: n % 2 === 0 ? 'live' : 'canary',
+          status: n % 10 === 0 ? 'failed' : 'ok',
+          ...(n % 5 === 0 ? { callerId: `caller-${n}` } : {}),
+          top: [[{ label: `label-${n % 4}`, score: 1 }], [{ label: 'label-0', score: 1 }]],
+          createdAt: new Date(),
+        }),
+      );
+    }
+    // Failures of another model, or one index would do as well as another.
+    for (let n = 0; n < 30; n++) {
+      await predictions.insert(
+        aRecord(predictions.newId(), { model: 'another', status: 'failed' }),
+      );
+    }
+  });
+
+  const idsOf = (docs: readonly { _id: { toHexString(): string } }[]): string[] =>
+    docs.map(({ _id }) => _id.toHexString());
+
+  it('lists newest first, page after page, whatever is written meanwhile', async () => {
+    const pages: string[][] = [];
+    let before: string | undefined;
+    for (;;) {
+      const docs = await predictions.list({ model }, { limit: 7, ...(before ? { before } : {}) });
+      if (docs.length === 0) break;
+      pages.push(idsOf(docs));
+      before = pages.at(-1)?.at(-1);
+      if (pages.length === 2) await predictions.insert(aRecord(predictions.newId(), { model }));
+    }
+
+    expect(pages.flat()).toEqual(ids);
+  });
+
+  it.each([
+    [{ version: 2 }, 10],
+    [{ alias: 'canary' }, 15],
+    [{ status: 'failed' as const }, 3],
+    [{ callerId: 'caller-10' }, 1],
+    [{ label: 'label-3' }, 7],
+    [{ label: 'label-0' }, 30],
+    [{ version: 1, alias: 'live', status: 'failed' as const }, 1],
+    [{ since: new Date(Date.now() - 3_600_000), until: new Date(Date.now() + 3_600_000) }, 30],
+    [{ since: new Date(Date.now() + 60_000) }, 0],
+    [{ until: new Date('1960-01-01') }, 0],
+    [{ since: new Date('2200-01-01') }, 0],
+  ])('filters by %j', async (filter, expected) => {
+    const docs = await predictions.list({ model, ...filter }, { limit: 100 });
+
+    expect(docs.filter(({ _id }) => ids.includes(_id.toHexString()))).toHaveLength(expected);
+  });
+
+  it('takes times to the millisecond', async () => {
+    const [doc] = await predictions.list({ model }, { limit: 1, before: ids[10]! });
+    const { _id, createdAt } = doc!;
+    const around = async (since: number, until: number): Promise<boolean> => {
+      const filter = {
+        model,
+        since: new Date(+createdAt + since),
+        until: new Date(+createdAt + until),
+      };
+      return idsOf(await predictions.list(filter, { limit: 100 })).includes(_id.toHexString());
+    };
+
+    expect(await around(0, 1)).toBe(true);
+    expect(await around(-5, 0)).toBe(false);
+    expect(await around(1, 5)).toBe(false);
+  });
+
+  it('leaves the values and most of the rows of top in the database', async () => {
+    const id = predictions.newId();
+    const top = Array.from({ length: 100 }, () => [{ label: 'x', score: 1 }]);
+    await predictions.insert(aRecord(id, { model: 'wide', top }));
+
+    const [doc] = await predictions.list({ model: 'wide' }, { limit: 1 });
+
+    expect(doc?.outputs).toEqual([{ name: 'x', dtype: 'float32', shape: [1, 2] }]);
+    expect(doc?.top).toHaveLength(16);
+  });
+
+  it('is safe to repeat', async () => {
+    const record = aRecord(predictions.newId());
+
+    await predictions.insert(record);
+    await predictions.insert(record);
+
+    expect(await count('predictions', { _id: new ObjectId(record.id) })).toBe(1);
+  });
+
+  const now = new Date();
+  it.each([
+    [{}, '_id_'],
+    [{ since: now }, '_id_'],
+    [{ until: now }, '_id_'],
+    [{ model }, 'model_newest'],
+    [{ model, version: 2 }, 'version_newest'],
+    [{ model, alias: 'canary' }, 'alias_newest'],
+    [{ status: 'failed' as const }, 'failed_newest'],
+    [{ status: 'ok' as const }, '_id_'],
+    [{ model, status: 'failed' as const }, 'model_failed_newest'],
+    [{ callerId: 'caller-10' }, 'caller_newest'],
+    [{ label: 'label-2' }, 'label_newest'],
+    [
+      {
+        model,
+        version: 2,
+        alias: 'live',
+        status: 'failed' as const,
+        label: 'label-0',
+        callerId: 'c',
+        since: now,
+        until: now,
+      },
+      null,
+    ],
+  ])('answers %j from an index, without sorting', async (filter, index) => {
+    const commands: Document[] = [];
+    const watched = new MongoClient(testMongoUri(), { monitorCommands: true });
+    watched.on('commandStarted', ({ commandName, command }) => {
+      if (commandName === 'find') commands.push(command);
+    });
+    await new PredictionsRepository(watched.db(database.name), new Schema()).list(filter, {
+      limit: 10,
+    });
+    await watched.close();
+    const explained = Object.fromEntries(
+      ['find', 'filter', 'sort', 'limit', 'projection'].map((key) => [key, commands[0]![key]]),
+    );
+
+    const plan = await database.db.command({ explain: explained });
+
+    const { winningPlan } = plan['queryPlanner'] as { winningPlan: object };
+    const stages = JSON.stringify(winningPlan);
+    expect(stages).not.toContain('COLLSCAN');
+    expect(stages).not.toContain('"SORT"');
+    if (index !== null) expect(stages).toContain(`"indexName":"${index}"`);
+  });
+});
