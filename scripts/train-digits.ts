@@ -46,10 +46,9 @@ export async function trainDigits(
     epochs: plan.epochs,
     batchSize: plan.batchSize,
     shuffle: false,
-    verbose: 0,
     callbacks: {
       onEpochEnd: (epoch, logs) => {
-        onEpoch(epoch + 1, Number(logs?.['acc'] ?? 0));
+        onEpoch(epoch + 1, logs?.['acc'] ?? 0);
       },
     },
   });

@@ -186,7 +186,7 @@ export class AliasesService {
       const current = await this.moves.findNewest(model, alias);
       assertRevision(alias, current, options.ifRevision);
       // Where it already points: the wish is fulfilled, and history holds moves only.
-      if (current && current.version === version) return current;
+      if (current?.version === version) return current;
       const moved = await this.tryMove(model, alias, version, kind, options, current);
       if (moved) return moved;
     }
@@ -241,7 +241,7 @@ export class AliasesService {
     alias: string,
     move: AliasMoveDoc | null,
   ): Promise<AliasMoveDoc> {
-    if (move && move.version !== null) return move;
+    if (typeof move?.version === 'number') return move;
     await this.models.assertExists(model);
     throw aliasNotFound(model, alias);
   }

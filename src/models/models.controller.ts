@@ -8,7 +8,8 @@ import { DtoPipe } from '../http/dto.pipe';
 import { JsonBody } from '../http/json-body';
 import { keyValue, limitOf, many, PAGE_PARAMETERS, readQuery, text } from '../http/query';
 import { DeletionService } from './deletion.service';
-import { ChangeModelDto, type ModelAnswer, toModelAnswer } from './model.dto';
+import { type BatchingSettings } from './model.doc';
+import { type BatchingDto, ChangeModelDto, type ModelAnswer, toModelAnswer } from './model.dto';
 import { ChangeModelDocs, DeleteModelDocs, GetModelDocs, ListModelsDocs } from './models.docs';
 import { ModelsRepository } from './models.repository';
 import { VersionResolver } from './version-resolver.service';
@@ -68,7 +69,7 @@ export class ModelsController {
       ...(description === undefined ? {} : { description }),
       ...(tags === undefined ? {} : { tags: toPairs(tags) }),
       ...(recording === undefined ? {} : { recording }),
-      ...(batching === undefined ? {} : { batching: batching && { ...batching } }),
+      ...(batching === undefined ? {} : { batching: batching && toSettings(batching) }),
     });
     this.resolver.forget(name);
     return toModelAnswer(await this.models.getSummary(name));
@@ -80,4 +81,13 @@ export class ModelsController {
   async delete(@Param('model') model: string): Promise<void> {
     await this.deletion.deleteModel(parseModelName(model));
   }
+}
+
+/** Plain fields for the document: a class instance would be stored with whatever it carries. */
+function toSettings({ maxRows, maxDelayMs, maxQueue }: BatchingDto): BatchingSettings {
+  return {
+    ...(maxRows === undefined ? {} : { maxRows }),
+    ...(maxDelayMs === undefined ? {} : { maxDelayMs }),
+    ...(maxQueue === undefined ? {} : { maxQueue }),
+  };
 }

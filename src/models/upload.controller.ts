@@ -1,3 +1,4 @@
+import assert from 'node:assert';
 import { pipeline } from 'node:stream';
 
 import { Controller, Inject, Param, Post, Req, Res } from '@nestjs/common';
@@ -14,7 +15,7 @@ import { UploadDocs } from './models.docs';
 import { type Preview, PublishService } from './publish.service';
 import { digestCheck } from './upload-digest';
 import { METADATA_FIELD, parseUploadMetadata } from './upload-metadata';
-import { toFileAnswers, toVersionAnswer, type VersionAnswer } from './version.answer';
+import { toVersionAnswer, type VersionAnswer } from './version.answer';
 
 const MAX_FILES = 10_000;
 const MAX_FIELD_BYTES = 1024 * 1024;
@@ -88,10 +89,7 @@ export class UploadController {
 }
 
 function toPreviewAnswer({ draft, existingVersion }: Preview): PreviewAnswer {
-  const {
-    version: _version,
-    state: _state,
-    ...rest
-  } = toVersionAnswer({ ...draft, _id: '', version: 0 }, []);
-  return { dryRun: true, existingVersion, ...rest, files: toFileAnswers(draft) };
+  const { version, state, ...rest } = toVersionAnswer({ ...draft, _id: '', version: 0 }, []);
+  assert(version === 0 && state === 'pending', 'a draft has neither number nor state');
+  return { dryRun: true, existingVersion, ...rest };
 }

@@ -116,14 +116,15 @@ describe('kill -9 of the service', () => {
     const acknowledged = { predictions: [] as string[], versions: [1] };
     for (let round = 0; round < 4; round++) {
       let running = true;
+      const isRunning = (): boolean => running;
       const predicting = (async () => {
-        while (running) {
+        while (isRunning()) {
           const answer = await predict('digits').catch(() => null);
           if (answer?.status === 200) acknowledged.predictions.push(answer.body.predictionId);
         }
       })();
       const uploading = (async () => {
-        for (let n = 0; running; n++) {
+        for (let n = 0; isRunning(); n++) {
           const metadata = { labels: Array(10).fill(`round ${round} upload ${n}`) };
           const answer = await upload(service.url, 'digits', v1, { metadata }).catch(() => null);
           if (answer?.status === 201) acknowledged.versions.push(answer.body.version);
