@@ -1,4 +1,6 @@
-import { type Db, type MongoClient, MongoError } from 'mongodb';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { type Db, type Document, type MongoClient, MongoError } from 'mongodb';
 
 import { asStoreError } from './mongo-failure';
 import { DatabaseUnavailableError, UnsupportedServerError } from './mongo.errors';
@@ -28,6 +30,7 @@ export class DatabaseService {
   private stopped = false;
   private lastProbe: { at: number; health: DatabaseHealth } | undefined;
   private retry: NodeJS.Timeout | undefined;
+  private greeting: Promise<Document> | undefined;
 
   constructor(
     readonly client: MongoClient,
@@ -109,9 +112,7 @@ export class DatabaseService {
   private async probe(): Promise<DatabaseHealth> {
     if (!this.schemaApplied) return { ok: false, reason: 'The schema has not been applied yet' };
     try {
-      // A signal, because `timeoutMS` does not end a wait for a server that froze.
-      const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-      const hello = await this.db.admin().command({ hello: 1 }, { signal });
+      const hello = await this.sayHello();
       return hello['isWritablePrimary'] === true
         ? { ok: true }
         : { ok: false, reason: 'The database has no primary' };
@@ -119,6 +120,23 @@ export class DatabaseService {
       return { ok: false, reason: messageOf(asStoreError(error) ?? error) };
     }
   }
+
+  /** One question at a time: while a server is frozen they would only pile up. */
+  private async sayHello(): Promise<Document> {
+    this.greeting ??= this.db
+      .admin()
+      .command({ hello: 1 })
+      .finally(() => {
+        this.greeting = undefined;
+      });
+    return await Promise.race([this.greeting, timeout(PROBE_TIMEOUT_MS)]);
+  }
+}
+
+/** Rejects in time: no option of the driver ends the wait for a server that froze. */
+async function timeout(afterMs: number): Promise<never> {
+  await sleep(afterMs, undefined, { ref: false });
+  throw new DatabaseUnavailableError(`The database does not answer within ${String(afterMs)} ms`);
 }
 
 function messageOf(error: unknown): string {
