@@ -1,4 +1,4 @@
-import { IsOptional, IsString, Matches } from 'class-validator';
+import { Matches, ValidateIf } from 'class-validator';
 
 import { BadSyntaxError, InvalidInputError } from '../common/errors';
 import { type Signature } from '../common/tensor';
@@ -7,15 +7,17 @@ import { parseDto } from '../http/dto.pipe';
 import { type PredictForm } from './outputs-json';
 import { parseColumns, type ParsedInputs, parseRows } from './parse-inputs';
 
+/** Unlike `IsOptional`, which lets null pass. */
+const IfSent = (): PropertyDecorator => ValidateIf((_options, value) => value !== undefined);
+
 /** What a caller may send along with the inputs. */
 class PredictOptionsDto {
   /** No half surrogate pairs, which the database would replace, and no NUL. */
-  @IsOptional()
-  @IsString()
+  @IfSent()
   @Matches(/^[^\0\p{Cs}]{1,256}$/u, { message: 'id must be a text of 1 to 256 characters' })
   readonly id?: string;
 
-  @IsOptional()
+  @IfSent()
   @IsTags()
   readonly tags?: Record<string, string>;
 }

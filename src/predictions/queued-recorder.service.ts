@@ -87,15 +87,15 @@ export class QueuedRecorder implements Recorder, BeforeApplicationShutdown {
 
   private async write(record: PredictionRecord): Promise<void> {
     for (;;) {
+      if (Date.now() >= this.giveUpAtMs) {
+        this.lost++;
+        break;
+      }
       try {
         await this.durable.record(record);
         this.written++;
         break;
       } catch (error) {
-        if (Date.now() >= this.giveUpAtMs) {
-          this.lost++;
-          break;
-        }
         this.logger.warn({ err: error }, 'a queued prediction is not recorded yet; trying again');
         await delay(RETRY_DELAY_MS);
       }

@@ -311,6 +311,39 @@ describe('POST /api/models/{ref}/predict', () => {
     expect((await predict('half/versions/x', body)).status).toBe(422);
   });
 
+  it.each(['%D0%B0bc', 'a'.repeat(300), '-x', 'half@latest', 'half@v1', 'half@', '%00'])(
+    'refuses the model ref %s (103)',
+    async (ref) => {
+      expect((await predict(ref, { instances: [[1, 2, 3]] })).status).toBe(422);
+    },
+  );
+
+  it('takes no other method and no deeper path (102)', async () => {
+    expect((await get('/models/half/predict')).status).toBe(404);
+    expect((await predict('half/predict', {})).status).toBe(404);
+    expect((await send('PUT', '/models/half/predict', {})).status).toBe(404);
+  });
+
+  it('is described with its answers in the OpenAPI document', async () => {
+    const { body } = await send<{ paths: Record<string, Record<string, { responses: object }>> }>(
+      'GET',
+      '/openapi.json',
+    );
+
+    const { responses } = body.paths['/api/models/{ref}/predict']!['post']!;
+    expect(Object.keys(responses)).toEqual(
+      expect.arrayContaining(['200', '400', '404', '409', '413', '415', '422', '503', '504']),
+    );
+    expect(Object.keys(body.paths)).toEqual(
+      expect.arrayContaining([
+        '/api/models/{model}/versions/{version}/predict',
+        '/api/predictions',
+        '/api/predictions/{id}',
+        '/api/predictions/{id}/input',
+      ]),
+    );
+  });
+
   it('records what failed after its input was understood', async () => {
     const a = Array.from({ length: 3 }, () => [1]);
 

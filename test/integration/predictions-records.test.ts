@@ -233,6 +233,28 @@ describe('QueuedRecorder', () => {
     expect((await records.get(record.id)).input.tensors?.['x']?.values).toHaveLength(16);
   });
 
+  it('counts what an orderly stop could not save', async () => {
+    const recording = queued();
+
+    await whileFailing(
+      admin,
+      database.name,
+      { failCommands: ['insert'], errorCode: 50 },
+      async () => {
+        for (let n = 0; n < 20; n++) await recording.record(aRecord(predictions.newId()));
+        await recording.beforeApplicationShutdown();
+      },
+    );
+
+    expect(recording.state).toEqual({
+      accepted: 20,
+      written: 0,
+      lost: 20,
+      waiting: 0,
+      waitingBytes: 0,
+    });
+  });
+
   it('refuses more than it has room for, and counts what it took', async () => {
     const recording = queued();
     const input = freshInput(30 * 1024 * 1024);
