@@ -48,11 +48,14 @@ describe('ModelRuntime', () => {
     expect(why).toContain(choice === 'auto' ? 'first choice of auto' : `GRIDSTOW_ENGINE=${choice}`);
   });
 
-  it.each(listGoldenModels())(
+  it.each(listGoldenModels().map((folder, index) => [folder, index + 1] as const))(
     'answers for %s, read from GridFS, as the reference does',
-    async (folder) => {
+    async (folder, number) => {
       const golden = readGolden(folder);
-      const stored = await storeVersion(database.db, readArtifact(folder), { model: 'golden' });
+      const stored = await storeVersion(database.db, readArtifact(folder), {
+        model: 'golden',
+        version: number,
+      });
       const lacking = LACKING[choice]?.[folder];
       if (lacking) {
         await expect(runtime.testLoad(stored)).rejects.toThrow(lacking);

@@ -79,13 +79,12 @@ describe('gridstow/io', () => {
         canary: 0,
       });
       expect(report.moved).toBe(true);
-      expect(report.refused).toEqual({
-        'gridfs://': expect.stringContaining('gridfs://name'),
-        'gridfs://no-such': expect.stringContaining('no-such'),
-        'gridfs://made-here/99': expect.stringContaining('99'),
-        'gridfs://a b': expect.stringContaining('model name'),
-        saveVersion: expect.stringContaining('number is given by the store'),
-      });
+      const { refused } = report;
+      expect(refused['gridfs://']).toContain('gridfs://name');
+      expect(refused['gridfs://no-such']).toContain('no-such');
+      expect(refused['gridfs://made-here/99']).toContain('99');
+      expect(refused['gridfs://a b']).toContain('model name');
+      expect(refused['saveVersion']).toContain('number is given by the store');
     },
     120_000,
   );

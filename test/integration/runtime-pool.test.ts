@@ -219,6 +219,20 @@ describe('ExecutorPool', () => {
     ).toEqual([0, 1]);
   });
 
+  it('answers what waited for a lost executor once another has taken its place (133)', async () => {
+    await startPool({ executors: 1 });
+    await predict(A);
+    await pool.load(ENDLESS, ENGINE);
+    const late = predict(ENDLESS, endlessInput, { deadlineMs: 500 });
+    await until(() => pool.state().executors[0]!.busy);
+
+    const waiting = Promise.all([1, 2, 3].map(async () => await predict(A)));
+
+    await expect(late).rejects.toMatchObject({ kind: 'deadline' });
+    expect(await waiting).toEqual(new Array(3).fill([1, 0, 1]));
+    expect(pool.state().executors[0]!.restarts).toBe(1);
+  });
+
   it('gives up a request that waited too long, and kills nothing for it', async () => {
     await startPool({ executors: 1 });
     await predict(A);

@@ -15,8 +15,7 @@ export async function fromTfTensor(name: string, tensor: TfTensor): Promise<Tens
   if (!isDType(dtype)) {
     throw new TensorMismatchError(`Output ${name} is of type ${dtype}, which has no plain form`);
   }
-  const values: unknown = dtype === 'string' ? await tensor.bytes() : await tensor.data();
-  return { dtype, shape, data: toBytes(values as DataTypeMap[DType] | Uint8Array[]) };
+  return { dtype, shape, data: await readBytes(tensor, dtype) };
 }
 
 function isDType(dtype: string): dtype is DType {
@@ -48,11 +47,25 @@ function aligned(data: Uint8Array): Uint8Array {
   return data.byteOffset % 4 === 0 ? data : data.slice();
 }
 
-function toBytes(
-  values: Float32Array | Int32Array | Uint8Array | string[] | Uint8Array[],
-): Uint8Array {
-  if (Array.isArray(values)) return encodeStrings(values as Uint8Array[]);
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+/**
+ * Some kernels fill a tensor with values of another type than it says, e.g. a count of boxes: the
+ * type that it says is the one that counts.
+ */
+async function readBytes(tensor: TfTensor, dtype: DType): Promise<Uint8Array> {
+  if (dtype === 'string') return encodeStrings((await tensor.bytes()) as Uint8Array[]);
+  const values = await tensor.data();
+  switch (dtype) {
+    case 'float32':
+      return bytesOf(values instanceof Float32Array ? values : Float32Array.from(values));
+    case 'int32':
+      return bytesOf(values instanceof Int32Array ? values : Int32Array.from(values));
+    case 'bool':
+      return bytesOf(values instanceof Uint8Array ? values : Uint8Array.from(values));
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function decodeStrings(data: Uint8Array): string[] {
