@@ -23,6 +23,8 @@ export interface Inspection {
   /** Path of the file that a loader starts from, e.g. `model.json`. */
   readonly entry: string;
   readonly signature: Signature;
+  /** False while types and shapes of the outputs are for the test load to fill in. */
+  readonly outputsComplete: boolean;
   /** Bytes of the weights once they are in memory, quantised ones expanded to float32. */
   readonly loadedBytes: number;
   /** Things worth telling that do not stop the upload. */

@@ -1,0 +1,244 @@
+import { posix } from 'node:path';
+
+import { checkArtifactPath, isDesktopClutter } from '../artifacts/parts/artifact-path';
+import { nameFault } from './artifact-names';
+import { type InspectedFile } from './artifact-format';
+import { type FaultLog, quoted } from './fault-log';
+import { isObject, type JsonObject } from './json-value';
+import { type Shape, weightShapeFault } from './tensor-shape';
+
+/** Types that a manifest can store, with the bytes of one element; of a text, those of its length. */
+const STORED_BYTES = new Map([
+  ['float32', 4],
+  ['int32', 4],
+  ['bool', 1],
+  ['complex64', 8],
+  ['string', 4],
+]);
+
+/** Types that weights are quantised to, and the types they may have come from. */
+const QUANTIZED = new Map([
+  ['uint8', { bytes: 1, from: ['float32', 'int32'], isScaled: true }],
+  ['uint16', { bytes: 2, from: ['float32', 'int32'], isScaled: true }],
+  ['float16', { bytes: 2, from: ['float32'], isScaled: false }],
+]);
+
+/** Files that look as if weights were in them: left over, they mean that the manifest lacks a part. */
+const SHARD_NAME = /\.(?:bin|weights?)$|shard-?\d+of\d+/i;
+
+/** One weight of a manifest whose entry is sound. */
+export interface WeightEntry {
+  readonly path: string;
+  readonly name: string;
+  readonly shape: Shape;
+  readonly elements: number;
+  /** State of an optimizer, which is stored with some models and not part of them. */
+  readonly isOptimizerState: boolean;
+}
+
+export interface WeightsSummary {
+  readonly weights: readonly WeightEntry[];
+  readonly loadedBytes: number;
+}
+
+interface MeasuredWeight extends WeightEntry {
+  readonly storedBytes: number;
+  readonly loadedBytes: number;
+  readonly isText: boolean;
+}
+
+/**
+ * Checks a weights manifest against itself and against the files of the upload.
+ *
+ * TensorFlow.js joins all shards, cuts them at the sizes that the manifest implies, and passes over
+ * what is left: one wrong size silently shifts every weight behind it. So sizes must agree in each
+ * group, and every shard must be named exactly once.
+ */
+export function checkWeightsManifest(
+  manifest: unknown,
+  entry: string,
+  files: readonly InspectedFile[],
+  faults: FaultLog,
+): WeightsSummary {
+  const path = `${entry}: weightsManifest`;
+  const shards = new ShardLedger(entry, files, faults);
+  const weights: MeasuredWeight[] = [];
+  if (Array.isArray(manifest)) {
+    const names = new Set<string>();
+    manifest.forEach((group: unknown, index) => {
+      weights.push(...checkGroup(group, `${path}[${index}]`, names, shards, faults));
+    });
+    shards.reportUnnamed();
+  } else {
+    faults.add(
+      path,
+      'there is no weights manifest; it lists the weights and the files they are in',
+    );
+  }
+  return {
+    weights,
+    loadedBytes: weights.reduce((sum, { loadedBytes }) => sum + loadedBytes, 0),
+  };
+}
+
+/** Which files of the upload the manifest has named so far. */
+class ShardLedger {
+  private readonly sizes: ReadonlyMap<string, number>;
+  private readonly named = new Set<string>();
+
+  constructor(
+    private readonly entry: string,
+    files: readonly InspectedFile[],
+    private readonly faults: FaultLog,
+  ) {
+    this.sizes = new Map(files.map(({ path, bytes }) => [path, bytes]));
+  }
+
+  /** The size of a shard, or null after a fault. Names are keys among the uploaded files only. */
+  take(name: unknown, path: string): number | null {
+    const checked =
+      typeof name === 'string' ? checkArtifactPath(name) : { fault: 'a path was expected here' };
+    if (checked.fault !== undefined) {
+      this.faults.add(path, checked.fault);
+      return null;
+    }
+    const file = posix.join(posix.dirname(this.entry), checked.path);
+    if (this.named.has(file)) {
+      this.faults.add(path, `the file ${quoted(file)} is named twice`);
+      return null;
+    }
+    this.named.add(file);
+    const bytes = this.sizes.get(file);
+    if (bytes === undefined) this.faults.add(path, `the file ${quoted(file)} was not uploaded`);
+    return bytes ?? null;
+  }
+
+  reportUnnamed(): void {
+    for (const path of this.sizes.keys()) {
+      if (path === this.entry || this.named.has(path) || isDesktopClutter(path)) continue;
+      if (SHARD_NAME.test(path)) {
+        this.faults.add(path, `this file was uploaded, and the manifest of ${this.entry} lacks it`);
+      }
+    }
+  }
+}
+
+function checkGroup(
+  group: unknown,
+  path: string,
+  names: Set<string>,
+  shards: ShardLedger,
+  faults: FaultLog,
+): MeasuredWeight[] {
+  if (!isObject(group)) {
+    faults.add(path, 'an object with paths and weights was expected');
+    return [];
+  }
+  const { paths, weights } = group as { paths?: unknown; weights?: unknown };
+  if (!Array.isArray(paths)) faults.add(`${path}.paths`, 'a list of file names was expected');
+  if (!Array.isArray(weights)) faults.add(`${path}.weights`, 'a list of weights was expected');
+  if (!Array.isArray(paths) || !Array.isArray(weights)) return [];
+
+  const sizes = paths.map((name: unknown, index) => shards.take(name, `${path}.paths[${index}]`));
+  const measured = weights.map((weight: unknown, index) =>
+    checkWeight(weight, `${path}.weights[${index}]`, names, faults),
+  );
+  const sound = measured.filter((weight) => weight !== null);
+  if (sound.length === measured.length && !sizes.includes(null)) {
+    const present = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+    checkBytes(sound, present, path, faults);
+  }
+  return sound;
+}
+
+function checkBytes(
+  weights: readonly MeasuredWeight[],
+  present: number,
+  path: string,
+  faults: FaultLog,
+): void {
+  const needed = weights.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  // Texts are stored behind their lengths, so only the least that they take is known here.
+  const isLeast = weights.some(({ isText }) => isText);
+  if (present === needed || (isLeast && present > needed)) return;
+  faults.add(
+    path,
+    `the weights of this group take ${isLeast ? 'at least ' : ''}${needed} bytes, but its files hold ${present}`,
+  );
+}
+
+function checkWeight(
+  weight: unknown,
+  path: string,
+  names: Set<string>,
+  faults: FaultLog,
+): MeasuredWeight | null {
+  if (!isObject(weight)) {
+    faults.add(path, 'an object with name, shape and dtype was expected');
+    return null;
+  }
+  const before = faults.size;
+  const { name, shape, dtype } = weight as { name?: unknown; shape?: unknown; dtype?: unknown };
+
+  const badName = nameFault(name);
+  if (badName !== undefined) faults.add(`${path}.name`, badName);
+  else if (names.has(String(name))) {
+    faults.add(`${path}.name`, `two weights are called ${quoted(String(name))}`);
+  }
+  names.add(String(name));
+
+  const badShape = weightShapeFault(shape);
+  if (badShape !== undefined) faults.add(`${path}.shape`, badShape);
+
+  const plainBytes = typeof dtype === 'string' ? STORED_BYTES.get(dtype) : undefined;
+  if (plainBytes === undefined) {
+    faults.add(`${path}.dtype`, `one of ${[...STORED_BYTES.keys()].join(', ')} was expected`);
+  }
+  const quantizedBytes = checkQuantization(weight, path, faults);
+
+  if (faults.size > before || plainBytes === undefined) return null;
+  const sizes = shape as number[];
+  const elements = sizes.reduce((product, size) => product * size, 1);
+  return {
+    path,
+    name: name as string,
+    shape: sizes,
+    elements,
+    isOptimizerState: weight['group'] === 'optimizer',
+    storedBytes: elements * (quantizedBytes ?? plainBytes),
+    loadedBytes: elements * plainBytes,
+    isText: dtype === 'string',
+  };
+}
+
+/** Bytes of one stored element of a quantised weight; undefined for others, and after a fault. */
+function checkQuantization(
+  weight: JsonObject,
+  weightPath: string,
+  faults: FaultLog,
+): number | undefined {
+  if (!Object.hasOwn(weight, 'quantization')) return undefined;
+  const path = `${weightPath}.quantization`;
+  const quantization = weight['quantization'];
+  if (!isObject(quantization)) {
+    faults.add(path, 'an object was expected');
+    return undefined;
+  }
+  const { dtype } = quantization as { dtype?: unknown };
+  const kind = typeof dtype === 'string' ? QUANTIZED.get(dtype) : undefined;
+  if (!kind) {
+    faults.add(`${path}.dtype`, `one of ${[...QUANTIZED.keys()].join(', ')} was expected`);
+    return undefined;
+  }
+  const from = weight['dtype'];
+  if (typeof from !== 'string' || !kind.from.includes(from)) {
+    faults.add(`${path}.dtype`, `only ${kind.from.join(' and ')} can be quantised to this`);
+  }
+  // TensorFlow.js would take a text for a number here and make NaN of every weight.
+  for (const key of kind.isScaled ? ['min', 'scale'] : []) {
+    if (!Number.isFinite(quantization[key])) {
+      faults.add(`${path}.${key}`, 'a finite number was expected');
+    }
+  }
+  return kind.bytes;
+}
