@@ -8,7 +8,7 @@ import {
   plainName,
   readGolden,
 } from '../support/golden';
-import { readArtifact } from '../support/loadable';
+import { inspected, readArtifact } from '../support/loadable';
 import { startRuntime } from '../support/runtime';
 import { storeVersion } from '../support/stored-version';
 
@@ -52,7 +52,9 @@ describe('ModelRuntime', () => {
     'answers for %s, read from GridFS, as the reference does',
     async (folder, number) => {
       const golden = readGolden(folder);
-      const stored = await storeVersion(database.db, readArtifact(folder), {
+      const artifact = readArtifact(folder);
+      const stored = await storeVersion(database.db, artifact, {
+        ...inspected(artifact),
         model: 'golden',
         version: number,
       });

@@ -6,6 +6,7 @@ import { ObjectId } from 'mongodb';
 
 import { type ArtifactFile } from '../../src/artifacts/artifact';
 import { type ArtifactFormat } from '../../src/formats/artifact-format';
+import { inspectArtifact, wantsContent } from '../../src/formats/inspect-artifact';
 import { type LoadableVersion } from '../../src/models/version';
 import { type FileSource } from '../../src/runtime/engines/engine';
 import { fixturePath } from './fixtures';
@@ -47,6 +48,18 @@ export function aLoadable(version: Partial<LoadableVersion> = {}): LoadableVersi
     engines: {},
     ...version,
   };
+}
+
+/** What the inspection of an upload would hand to whoever loads it. */
+export function inspected(files: ReadonlyMap<string, Uint8Array>): Partial<LoadableVersion> {
+  const { format, entry, signature, loadedBytes } = inspectArtifact(
+    [...files].map(([path, bytes]) => ({
+      path,
+      bytes: bytes.length,
+      ...(wantsContent(path) ? { content: bytes } : {}),
+    })),
+  );
+  return { format, entry, signature, loadedBytes };
 }
 
 /** A version whose files are not stored: only engines that read from a `MemorySource` can load it. */
