@@ -26,26 +26,36 @@ const say = (line) => console.log(`setup: ${line}`);
 /** Ends the set-up with one sentence that says what to do. */
 class SetupError extends Error {}
 
-/* Dependencies: what npm recorded as installed must hold everything that package-lock.json asks for. */
+/* Dependencies: installed for this very lock file by this script, or by hand and complete. */
 
-function missingPackage() {
-  const read = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
-  if (!existsSync(at('node_modules/.package-lock.json'))) return 'everything';
-  const installed = read(at('node_modules/.package-lock.json'));
-  const wanted = Object.entries(read(at('package-lock.json')));
-  const missing = wanted.find(
-    ([path, { version, optional, link }]) =>
-      path !== '' && !optional && !link && installed[path]?.version !== version,
+const INSTALLED = at('node_modules', '.installed-for');
+const manifests = () =>
+  createHash('sha256')
+    .update(readFileSync(at('package.json')))
+    .update(readFileSync(at('package-lock.json')))
+    .digest('hex');
+
+function hasDependencies() {
+  const record = at('node_modules', '.package-lock.json');
+  if (!existsSync(record)) return false;
+  if (existsSync(INSTALLED) && readFileSync(INSTALLED, 'utf8') === manifests()) return true;
+  const packages = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
+  const installed = packages(record);
+  return Object.entries(packages(at('package-lock.json'))).every(
+    ([path, { version, optional }]) =>
+      path === '' || optional || installed[path]?.version === version,
   );
-  return missing?.[0];
 }
 
 function installDependencies() {
-  if (missingPackage() === undefined) return;
+  if (hasDependencies()) return;
   assertBuildTools();
-  say('installing dependencies (npm ci; one is compiled here, which can take a minute)');
+  say('installing dependencies (one of them is compiled here, which can take a minute)');
   const started = Date.now();
-  const { ok, output } = run(npm('ci', '--include=dev', '--no-audit', '--no-fund'), {
+  // Not `npm ci`: it refuses a lock file that was written where the optional packages of other
+  // platforms could not be seen. This takes the versions of the lock file and leaves it alone.
+  const command = npm('install', '--no-save', '--include=dev', '--no-audit', '--no-fund');
+  const { ok, output } = run(command, {
     cwd: root,
     // ONNX Runtime's install script would fetch graphics libraries that nothing here uses.
     env: { ONNXRUNTIME_NODE_INSTALL: 'skip', ...localHeaders() },
@@ -53,9 +63,10 @@ function installDependencies() {
   if (!ok) {
     process.stderr.write(`${tail(output)}\n`);
     throw new SetupError(
-      'npm ci failed (its last lines are above); check that the package registry can be reached, and run the command again',
+      'npm install failed (its last lines are above); check that the package registry can be reached, and run the command again',
     );
   }
+  writeFileSync(INSTALLED, manifests());
   say(`dependencies installed in ${seconds(started)}`);
 }
 
@@ -169,7 +180,7 @@ async function provideMongod() {
 }
 
 async function isReady() {
-  if (missingPackage() !== undefined || sourceState().hash !== lastBuild().hash) return false;
+  if (!hasDependencies() || sourceState().hash !== lastBuild().hash) return false;
   return !wantsMongod || (await (await mongodSearch()).find()) !== null;
 }
 
