@@ -1,4 +1,9 @@
-import { registerDecorator, validateSync, type ValidationOptions } from 'class-validator';
+import {
+  registerDecorator,
+  ValidateIf,
+  validateSync,
+  type ValidationOptions,
+} from 'class-validator';
 
 import { DTYPE_BYTES } from '../common/tensor';
 
@@ -28,6 +33,10 @@ function rule(name: string, judge: (value: unknown) => string | null) {
       });
     };
 }
+
+/** May be left out; unlike class-validator's `IsOptional` it does not let null through. */
+export const MayBeLeftOut = (): PropertyDecorator =>
+  ValidateIf((_dto, value) => value !== undefined);
 
 /** A map of at most 100 short keys to values that `judge` accepts. */
 function mapOf(judge: (value: unknown) => boolean, what: string) {

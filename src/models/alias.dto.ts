@@ -1,15 +1,8 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import {
-  IsDefined,
-  IsInt,
-  IsOptional,
-  IsPositive,
-  IsString,
-  Matches,
-  MaxLength,
-} from 'class-validator';
+import { IsDefined, IsInt, IsPositive, IsString, Matches, MaxLength } from 'class-validator';
 
 import { InvalidInputError } from '../common/errors';
+import { MayBeLeftOut } from '../http/dto-rules';
 import { type AliasMoveDoc } from './alias-moves.repository';
 import { type RollbackTarget } from './aliases.service';
 
@@ -22,7 +15,7 @@ export class PromoteDto {
   readonly version!: number;
 
   @ApiPropertyOptional({ example: 'better on the held-out set' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsString()
   @MaxLength(MAX_REASON)
   readonly reason?: string;
@@ -30,7 +23,7 @@ export class PromoteDto {
 
 export class RollbackDto {
   @ApiPropertyOptional({ example: 'live', default: 'live' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsString()
   @Matches(/^.{1,64}$/)
   readonly alias?: string;
@@ -48,7 +41,7 @@ export class RollbackDto {
   readonly to!: unknown;
 
   @ApiPropertyOptional({ example: 'answers got worse' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsString()
   @MaxLength(MAX_REASON)
   readonly reason?: string;

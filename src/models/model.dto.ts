@@ -2,28 +2,28 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
 
 import { RECORDING_MODES, type RecordingMode } from '../config/config';
-import { IsMetrics, IsNested, IsTags } from '../http/dto-rules';
+import { IsMetrics, IsNested, IsTags, MayBeLeftOut } from '../http/dto-rules';
 import { type BatchingSettings, type ModelSummary } from './model.doc';
 import { fromPairs } from './version.doc';
 
 /** How requests for a model are gathered into batches. */
 export class BatchingDto implements BatchingSettings {
   @ApiPropertyOptional({ example: 32 })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsInt()
   @Min(1)
   @Max(65_536)
   readonly maxRows?: number;
 
   @ApiPropertyOptional({ example: 5 })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsInt()
   @Min(0)
   @Max(10_000)
   readonly maxDelayMs?: number;
 
   @ApiPropertyOptional({ example: 256 })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsInt()
   @Min(1)
   @Max(1_000_000)
@@ -33,13 +33,13 @@ export class BatchingDto implements BatchingSettings {
 /** Changes of a model; what is left out stays, `null` takes a setting away. */
 export class ChangeModelDto {
   @ApiPropertyOptional({ example: 'Handwritten digits' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsString()
   @MaxLength(4096)
   readonly description?: string;
 
   @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'string' } })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsTags()
   readonly tags?: Record<string, string>;
 
@@ -57,18 +57,18 @@ export class ChangeModelDto {
 /** Changes of a version: nothing that its digest covers. */
 export class ChangeVersionDto {
   @ApiPropertyOptional()
-  @IsOptional()
+  @MayBeLeftOut()
   @IsString()
   @MaxLength(4096)
   readonly description?: string;
 
   @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'string' } })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsTags()
   readonly tags?: Record<string, string>;
 
   @ApiPropertyOptional({ type: 'object', additionalProperties: { type: 'number' } })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsMetrics()
   readonly metrics?: Record<string, number>;
 }

@@ -4,31 +4,30 @@ import {
   IsArray,
   IsIn,
   IsInt,
-  IsOptional,
   IsPositive,
   IsString,
   MaxLength,
 } from 'class-validator';
 
 import { type Signature } from '../common/tensor';
-import { IsMetrics, IsPlainJson, IsSignature, IsTags } from '../http/dto-rules';
+import { IsMetrics, IsPlainJson, IsSignature, IsTags, MayBeLeftOut } from '../http/dto-rules';
 
 /** What an uploader says about a version. Nothing of it is needed; unknown keys are refused. */
 export class VersionMetadata {
   @ApiPropertyOptional({ example: 'Two hidden layers, 12 epochs' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsString()
   @MaxLength(4096)
   readonly description?: string;
 
   @ApiPropertyOptional({ example: 'tfjs 4.22' })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsString()
   @MaxLength(256)
   readonly framework?: string;
 
   @ApiPropertyOptional({ type: 'object', additionalProperties: true, example: { epochs: 12 } })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsPlainJson()
   readonly trainingParameters?: Record<string, unknown>;
 
@@ -37,7 +36,7 @@ export class VersionMetadata {
     additionalProperties: { type: 'number' },
     example: { accuracy: 0.98 },
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsMetrics()
   readonly metrics?: Record<string, number>;
 
@@ -46,12 +45,12 @@ export class VersionMetadata {
     additionalProperties: { type: 'string' },
     example: { team: 'vision' },
   })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsTags()
   readonly tags?: Record<string, string>;
 
   @ApiPropertyOptional({ type: [String], example: ['zero', 'one'] })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsArray()
   @ArrayMaxSize(100_000)
   @IsString({ each: true })
@@ -60,20 +59,20 @@ export class VersionMetadata {
 
   /** Only where it cannot be derived from the files. */
   @ApiPropertyOptional({ type: 'object', additionalProperties: true })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsSignature()
   readonly signature?: Signature;
 
   /** The version that this one was trained from. */
   @ApiPropertyOptional({ example: 2 })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsInt()
   @IsPositive()
   readonly parent?: number;
 
   /** Forces an artifact to be kept without being opened. */
   @ApiPropertyOptional({ enum: ['opaque'] })
-  @IsOptional()
+  @MayBeLeftOut()
   @IsIn(['opaque'])
   readonly format?: 'opaque';
 }

@@ -15,6 +15,7 @@ import {
   time,
   wholeNumber,
 } from '../http/query';
+import { isKnown } from '../http/conditional';
 import { PredictionRecords } from './prediction-records.service';
 import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
 import { PREDICTION_STATUSES } from './prediction.doc';
@@ -84,8 +85,9 @@ export class PredictionsController {
     readQuery(request, {});
     const { digest, kind, contentType } = await this.records.getInputSummary(parseId(id));
     response.setHeader('Cache-Control', IMMUTABLE);
-    response.setHeader('ETag', `"${digest}"`);
-    if (request.fresh) {
+    const etag = `"${digest}"`;
+    response.setHeader('ETag', etag);
+    if (isKnown(request, etag)) {
       response.status(304).end();
       return;
     }

@@ -790,10 +790,9 @@ describe('delete', () => {
       ]);
 
       const { aliases } = (await get(`/models/${model}`)).body;
-      const { state } =
-        (await service.db.collection('versions').findOne({ model, version: 2 })) ?? {};
+      const doc = await service.db.collection('versions').findOne({ model, version: 2 });
       expect([moved.status, removed.status]).not.toEqual([200, 204]);
-      if (aliases.canary === 2) expect(state).toBe('ready');
+      if (aliases.canary === 2) expect(doc?.['state']).toBe('ready');
       else expect(moved.status).not.toBe(200);
     }
   });
