@@ -176,7 +176,8 @@ async function provideMongod() {
   if ((await search.find()) !== null) return;
   say('looking for a MongoDB server');
   const started = Date.now();
-  say(`MongoDB server ready in ${seconds(started)}: ${await search.fetch()}`);
+  const binary = await search.fetch();
+  say(`MongoDB server ready in ${seconds(started)}: ${binary}`);
 }
 
 async function isReady() {

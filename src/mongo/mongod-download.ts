@@ -28,10 +28,11 @@ type Say = (message: string) => void;
 export async function fetchFromVendor(target: string, log: Say, miss: Say): Promise<string | null> {
   return await inScratchFolder(target, miss, async (folder) => {
     // Loaded only when needed: the set-up asks on every start whether a binary is there.
-    const { MongoBinary, MongoBinaryDownloadUrl } = await loadDownloader();
+    const { MongoBinary, DryMongoBinary, MongoBinaryDownloadUrl } = await loadDownloader();
     const options = { version: VENDOR_VERSION, downloadDir: folder, checkMD5: true };
-    const { platform, arch } = process;
-    const url = new MongoBinaryDownloadUrl({ ...options, platform, arch });
+    const { platform } = process;
+    const complete = { ...(await DryMongoBinary.generateOptions(options)), platform };
+    const url = new MongoBinaryDownloadUrl(complete);
     await assertReachable(await url.getDownloadUrl());
     log(`downloading MongoDB ${VENDOR_VERSION} from its vendor`);
     return await MongoBinary.getPath(options);
@@ -39,11 +40,11 @@ export async function fetchFromVendor(target: string, log: Say, miss: Say): Prom
 }
 
 async function loadDownloader() {
-  const [{ MongoBinary }, { MongoBinaryDownloadUrl }] = await Promise.all([
+  const [{ MongoBinary, DryMongoBinary }, { MongoBinaryDownloadUrl }] = await Promise.all([
     import('mongodb-memory-server-core'),
     import('mongodb-memory-server-core/lib/util/MongoBinaryDownloadUrl.js'),
   ]);
-  return { MongoBinary, MongoBinaryDownloadUrl };
+  return { MongoBinary, DryMongoBinary, MongoBinaryDownloadUrl };
 }
 
 /** The downloader would try for a minute; a site that does not answer now is not there. */
