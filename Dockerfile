@@ -8,8 +8,13 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 COPY scripts ./scripts
 COPY bench ./bench
-RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json \
-  && npm prune --omit=dev --no-save --no-audit --no-fund
+RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json
+# The seed of docker-compose.yml runs in this stage: its progress bar is no part of the product.
+USER 1000:1000
+
+FROM build AS production
+USER root
+RUN npm prune --omit=dev --no-save --no-audit --no-fund
 
 FROM node:22-bookworm-slim
 LABEL org.opencontainers.image.title="gridstow" \
@@ -20,10 +25,8 @@ ENV NODE_ENV=production \
   GRIDSTOW_DATA_DIR=/var/lib/gridstow
 WORKDIR /app
 RUN mkdir -p /var/lib/gridstow && chown node:node /var/lib/gridstow
-COPY --from=build /app/node_modules ./node_modules
-COPY --from=build /app/dist ./dist
-# The seeding script reads its data from here.
-COPY --from=build /app/scripts ./scripts
+COPY --from=production /app/node_modules ./node_modules
+COPY --from=production /app/dist ./dist
 COPY package.json LICENSE ./
 # By number, so that an orchestrator can see that it is not root: the image calls it node.
 USER 1000:1000
