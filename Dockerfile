@@ -9,11 +9,8 @@ COPY src ./src
 COPY scripts ./scripts
 COPY bench ./bench
 RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json
-# The seed of docker-compose.yml runs in this stage: its progress bar is no part of the product.
-USER 1000:1000
 
 FROM build AS production
-USER root
 RUN npm prune --omit=dev --no-save --no-audit --no-fund
 
 FROM node:22-bookworm-slim
