@@ -64,7 +64,8 @@ async function startBackend(): Promise<void> {
 
 function build({ hiddenUnits, learningRate, seed }: Plan): layers.Sequential {
   const model = layers.sequential({ name: 'digits' });
-  model.add(layers.layers.flatten({ inputShape: [8, 8, 1], name: 'image' }));
+  model.add(layers.layers.inputLayer({ inputShape: [8, 8, 1], name: 'image' }));
+  model.add(layers.layers.flatten());
   [...hiddenUnits, DIGITS].forEach((units, index) => {
     const isLast = index === hiddenUnits.length;
     model.add(
