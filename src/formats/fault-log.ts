@@ -6,6 +6,8 @@ const MAX_SHOWN = 100;
 
 const MAX_QUOTED = 80;
 
+const MAX_LISTED = 10;
+
 /** Gathers what is wrong with one artifact, so that its author can mend it in one go. */
 export class FaultLog {
   private readonly shown: Fault[] = [];
@@ -38,4 +40,9 @@ export class FaultLog {
 /** Text out of an artifact, made short and harmless enough for a message. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}…` : text);
+}
+
+export function quotedList(texts: readonly string[]): string {
+  const more = texts.length > MAX_LISTED ? ', …' : '';
+  return `${texts.slice(0, MAX_LISTED).map(quoted).join(', ')}${more}`;
 }

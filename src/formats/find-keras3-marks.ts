@@ -12,8 +12,11 @@ export function findKeras3Marks(topology: JsonObject): readonly string[] {
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
     if (isObject(value)) {
       for (const mark of marksOf(value)) marks.add(mark);
-      open.push(...Object.values(value).filter(isContainer));
-    } else open.push(...asArray(value).filter(isContainer));
+    }
+    // One by one: as arguments of a single call, a million of them would overflow the stack.
+    for (const inner of Object.values(value as object)) {
+      if (typeof inner === 'object' && inner !== null) open.push(inner);
+    }
   }
   return [...marks].sort();
 }
@@ -38,8 +41,4 @@ function* marksOf(object: JsonObject): Generator<string> {
   ) {
     yield 'input_layers or output_layers that are no list of lists';
   }
-}
-
-function isContainer(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
 }

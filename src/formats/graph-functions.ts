@@ -1,5 +1,5 @@
 import { nameFault } from './artifact-names';
-import { type FaultLog, quoted } from './fault-log';
+import { type FaultLog, quoted, quotedList } from './fault-log';
 import { findCycle } from './find-cycle';
 import {
   checkConnections,
@@ -47,7 +47,7 @@ export class GraphFunctions {
     );
     const cycle = findCycle(calls);
     if (cycle) {
-      this.faults.add(this.path, `functions call each other: ${cycle.map(quoted).join(', ')}`);
+      this.faults.add(this.path, `functions call each other: ${quotedList(cycle)}`);
     }
   }
 

@@ -1,5 +1,5 @@
 import { nameFault } from './artifact-names';
-import { type FaultLog, quoted } from './fault-log';
+import { type FaultLog, quoted, quotedList } from './fault-log';
 import { findCycle } from './find-cycle';
 import { GRAPH_OPS } from './graph-ops';
 import { asObject, isObject, type JsonObject } from './json-value';
@@ -113,10 +113,7 @@ export function checkConnections(
     ]),
   );
   const cycle = findCycle(dependencies);
-  if (cycle) {
-    const names = cycle.slice(0, 10).map(quoted).join(', ');
-    faults.add(path, `nodes wait for each other: ${names}`);
-  }
+  if (cycle) faults.add(path, `nodes wait for each other: ${quotedList(cycle)}`);
 }
 
 /** Every constant of a graph is a weight, found by the name of its node. */

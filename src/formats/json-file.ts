@@ -8,6 +8,9 @@ export const MAX_JSON_BYTES = 32 * 1024 * 1024;
 /** Arrays and objects within each other; a converted model has about a dozen. */
 const MAX_DEPTH = 200;
 
+/** Saying where a longer text stops being JSON would take seconds. */
+const MAX_EXPLAINED = 1024 * 1024;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -39,6 +42,7 @@ export function parseJsonFile(content: Uint8Array): ParsedJson {
   try {
     return { value: JSON.parse(text) as unknown };
   } catch {
+    if (text.length > MAX_EXPLAINED) return { fault: 'is not JSON' };
     const { position, message } = findSyntaxFault(text);
     return { fault: `is not JSON: ${message} at position ${position}` };
   }

@@ -130,14 +130,21 @@ class LayerReader {
     config: JsonObject,
     path: string,
   ): readonly KerasLayer[] | null {
-    const key = PARTS.get(className);
-    if (key === undefined) return [];
+    const kind = PARTS.get(className);
+    if (!kind) return [];
+    const { key, classes } = kind;
     const value = member(config, key);
     const list = Array.isArray(value) ? (value as unknown[]) : [value];
     const parts = list.map((part, index) =>
       this.readLayer(part, Array.isArray(value) ? `${path}.${key}[${index}]` : `${path}.${key}`),
     );
-    return parts.includes(null) ? null : parts.filter((part) => part !== null);
+    const sound = parts.filter((part) => part !== null);
+    for (const part of sound) {
+      if (classes.test(part.className)) continue;
+      this.faults.add(part.path, `a ${className} cannot hold a layer of class ${part.className}`);
+      return null;
+    }
+    return sound.length === parts.length ? sound : null;
   }
 
   /** Names are how layers find each other, so each model has every name once. */
@@ -163,12 +170,18 @@ class LayerReader {
   }
 }
 
-/** Where a layer that holds other layers has them. */
-const PARTS = new Map([
-  ['Bidirectional', 'layer'],
-  ['TimeDistributed', 'layer'],
-  ['RNN', 'cell'],
-  ['StackedRNNCells', 'cells'],
+const RECURRENT = /^(?:RNN|SimpleRNN|GRU|LSTM|ConvLSTM2D)$/;
+const CELL = /^(?:StackedRNNCells|SimpleRNNCell|GRUCell|LSTMCell|ConvLSTM2DCell)$/;
+
+/**
+ * Where a layer that holds other layers has them, and of which classes they are. A Bidirectional
+ * counts its layer twice: within itself, a hundred times, it would never be counted to the end.
+ */
+const PARTS: ReadonlyMap<string, { readonly key: string; readonly classes: RegExp }> = new Map([
+  ['Bidirectional', { key: 'layer', classes: RECURRENT }],
+  ['TimeDistributed', { key: 'layer', classes: /./ }],
+  ['RNN', { key: 'cell', classes: CELL }],
+  ['StackedRNNCells', { key: 'cells', classes: CELL }],
 ]);
 
 function classFault(className: string, config: JsonObject): string | undefined {

@@ -67,7 +67,7 @@ function inputShape(layer: KerasLayer, faults: FaultLog): Shape {
   const written = batchShape(layer);
   if (written === null) {
     const way =
-      className === 'InputLayer' ? 'An InputLayer' : 'The first layer of a Sequential model';
+      className === 'InputLayer' ? 'an InputLayer' : 'the first layer of a Sequential model';
     faults.add(`${path}.config`, `${way} must have batch_input_shape or input_shape`);
     return [];
   }

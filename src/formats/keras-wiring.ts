@@ -1,4 +1,4 @@
-import { type FaultLog, quoted } from './fault-log';
+import { type FaultLog, quoted, quotedList } from './fault-log';
 import { findCycle } from './find-cycle';
 import { asArray, member } from './json-value';
 import { type KerasLayer, type KerasModel } from './keras-model';
@@ -56,8 +56,8 @@ class Functional {
     );
     const cycle = findCycle(dependencies);
     if (cycle) {
-      const names = cycle.slice(0, 10).map((key) => quoted(key.slice(key.indexOf(' ') + 1)));
-      this.faults.add(`${this.model.path}.layers`, `layers feed each other: ${names.join(', ')}`);
+      const names = cycle.map((key) => key.slice(key.indexOf(' ') + 1));
+      this.faults.add(`${this.model.path}.layers`, `layers feed each other: ${quotedList(names)}`);
     }
     return {
       inputs: inputs.map(({ layer }) => layer),
@@ -99,13 +99,15 @@ class Functional {
     const refs = list
       .map((ref, index) => this.readRef(ref, `${path}[${index}]`))
       .filter((ref) => ref !== null);
-    const names = refs.map(({ layer }) => layer.name);
-    const twice = names.find((name, index) => names.indexOf(name) !== index);
-    if (twice !== undefined) {
-      this.faults.add(
-        path,
-        `the layer ${quoted(twice)} stands there twice; tensors are told apart by the names of their layers`,
-      );
+    const seen = new Set<string>();
+    for (const { layer } of refs) {
+      if (seen.has(layer.name)) {
+        this.faults.add(
+          path,
+          `the layer ${quoted(layer.name)} stands there twice; tensors are told apart by the names of their layers`,
+        );
+      }
+      seen.add(layer.name);
     }
     return refs;
   }
@@ -149,7 +151,7 @@ class Functional {
       if (ref.layer.className === 'InputLayer' && !fed.has(ref.layer)) {
         this.faults.add(ref.layer.path, 'this InputLayer is needed, but not among input_layers');
       }
-      open.push(...(calls.get(key) ?? []));
+      for (const needed of calls.get(key) ?? []) open.push(needed);
     }
     return this.model.layers.filter((layer) => reached.has(layer));
   }

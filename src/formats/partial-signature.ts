@@ -1,5 +1,5 @@
 import { type DType, type Signature, type TensorSpec } from '../common/tensor';
-import { type FaultLog, quoted } from './fault-log';
+import { type FaultLog, quoted, quotedList } from './fault-log';
 import { areCompatible, inputShapeFault, mergeShapes, type Shape } from './tensor-shape';
 
 /** A tensor of a model as far as the file tells. */
@@ -64,7 +64,7 @@ function joinStated(
   const byName = new Map(stated.map((spec, index) => [spec.name, { spec, index }]));
   for (const [name, { index }] of byName) {
     if (!specs.some((spec) => spec.name === name)) {
-      const own = specs.map((spec) => quoted(spec.name)).join(', ');
+      const own = quotedList(specs.map((spec) => spec.name));
       faults.add(`metadata.signature.${side}[${index}]`, `the model's ${side} are ${own}`);
     }
   }

@@ -1,10 +1,8 @@
-import { posix } from 'node:path';
-
-import { checkArtifactPath, isDesktopClutter } from '../artifacts/parts/artifact-path';
 import { nameFault } from './artifact-names';
 import { type InspectedFile } from './artifact-format';
 import { type FaultLog, quoted } from './fault-log';
 import { isObject, type JsonObject } from './json-value';
+import { ShardLedger } from './shard-ledger';
 import { type Shape, weightShapeFault } from './tensor-shape';
 
 /** Types that a manifest can store, with the bytes of one element; of a text, those of its length. */
@@ -22,9 +20,6 @@ const QUANTIZED = new Map([
   ['uint16', { bytes: 2, from: ['float32', 'int32'], isScaled: true }],
   ['float16', { bytes: 2, from: ['float32'], isScaled: false }],
 ]);
-
-/** Files that look as if weights were in them: left over, they mean that the manifest lacks a part. */
-const SHARD_NAME = /\.(?:bin|weights?)$|shard-?\d+of\d+/i;
 
 /** One weight of a manifest whose entry is sound. */
 export interface WeightEntry {
@@ -62,12 +57,12 @@ export function checkWeightsManifest(
 ): WeightsSummary {
   const path = `${entry}: weightsManifest`;
   const shards = new ShardLedger(entry, files, faults);
-  const weights: MeasuredWeight[] = [];
+  let weights: readonly MeasuredWeight[] = [];
   if (Array.isArray(manifest)) {
     const names = new Set<string>();
-    manifest.forEach((group: unknown, index) => {
-      weights.push(...checkGroup(group, `${path}[${index}]`, names, shards, faults));
-    });
+    weights = manifest.flatMap((group: unknown, index) =>
+      checkGroup(group, `${path}[${index}]`, names, shards, faults),
+    );
     shards.reportUnnamed();
   } else {
     faults.add(
@@ -79,48 +74,6 @@ export function checkWeightsManifest(
     weights,
     loadedBytes: weights.reduce((sum, { loadedBytes }) => sum + loadedBytes, 0),
   };
-}
-
-/** Which files of the upload the manifest has named so far. */
-class ShardLedger {
-  private readonly sizes: ReadonlyMap<string, number>;
-  private readonly named = new Set<string>();
-
-  constructor(
-    private readonly entry: string,
-    files: readonly InspectedFile[],
-    private readonly faults: FaultLog,
-  ) {
-    this.sizes = new Map(files.map(({ path, bytes }) => [path, bytes]));
-  }
-
-  /** The size of a shard, or null after a fault. Names are keys among the uploaded files only. */
-  take(name: unknown, path: string): number | null {
-    const checked =
-      typeof name === 'string' ? checkArtifactPath(name) : { fault: 'a path was expected here' };
-    if (checked.fault !== undefined) {
-      this.faults.add(path, checked.fault);
-      return null;
-    }
-    const file = posix.join(posix.dirname(this.entry), checked.path);
-    if (this.named.has(file)) {
-      this.faults.add(path, `the file ${quoted(file)} is named twice`);
-      return null;
-    }
-    this.named.add(file);
-    const bytes = this.sizes.get(file);
-    if (bytes === undefined) this.faults.add(path, `the file ${quoted(file)} was not uploaded`);
-    return bytes ?? null;
-  }
-
-  reportUnnamed(): void {
-    for (const path of this.sizes.keys()) {
-      if (path === this.entry || this.named.has(path) || isDesktopClutter(path)) continue;
-      if (SHARD_NAME.test(path)) {
-        this.faults.add(path, `this file was uploaded, and the manifest of ${this.entry} lacks it`);
-      }
-    }
-  }
 }
 
 function checkGroup(

@@ -1,0 +1,120 @@
+import { inspectArtifact, wantsContent } from '../../../src/formats/inspect-artifact';
+import {
+  aDenseModel,
+  faultsOf,
+  type Files,
+  inspectFiles,
+  refusalOf,
+  withJson,
+} from '../../support/inspected-artifact';
+
+const NOTHING = { inputs: [], outputs: [] };
+
+function bytes(...parts: readonly (string | readonly number[])[]): Uint8Array {
+  return Buffer.concat(
+    parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : Uint8Array.from(part))),
+  );
+}
+
+function modelJson(content: Uint8Array): Files {
+  return new Map([...aDenseModel(), ['model.json', content]]);
+}
+
+describe('inspectArtifact', () => {
+  it('says which formats are known, and how to store other files', () => {
+    const refusal = refusalOf(new Map([['readme.txt', bytes('hello')]]));
+
+    expect(refusal.code).toBe('unrecognised_artifact');
+    expect(refusal.kind).toBe('invalid');
+    expect(refusal.message).toContain('TensorFlow.js layers and graph models');
+    expect(refusal.message).toContain('set format to opaque');
+  });
+
+  it('stores anything as opaque when told to', () => {
+    expect(inspectArtifact([{ path: 'forest.joblib', bytes: 7 }], { format: 'opaque' })).toEqual({
+      format: 'opaque',
+      entry: 'forest.joblib',
+      signature: NOTHING,
+      outputsComplete: true,
+      loadedBytes: 0,
+      warnings: [],
+    });
+  });
+
+  it('takes the one JSON with a topology, whatever it is called', () => {
+    const [model, weights] = [...aDenseModel().values()];
+    const files = new Map([
+      ['config.json', bytes('{"paths":{}}')],
+      ['tensorflowjs_model.json', model!],
+      ['w.bin', weights!],
+    ]);
+
+    expect(inspectFiles(files).entry).toBe('tensorflowjs_model.json');
+  });
+
+  it('refuses two models in one artifact, naming both', () => {
+    const files = new Map([...aDenseModel(), ['b/model.json', aDenseModel().get('model.json')!]]);
+
+    expect(faultsOf(files).map((fault) => fault.split(':')[0])).toEqual([
+      'model.json',
+      'b/model.json',
+    ]);
+  });
+
+  it('refuses a topology that is neither layers nor a graph', () => {
+    expect(faultsOf(withJson(aDenseModel(), { modelTopology: {}, weightsManifest: [] }))).toEqual([
+      'w.bin: this file was uploaded, and the manifest of model.json lacks it',
+      'model.json: modelTopology: the topology is of class nothing; one of Functional, Model, Sequential was expected',
+    ]);
+  });
+
+  it('refuses a format that contradicts the topology', () => {
+    const text = new TextDecoder().decode(aDenseModel().get('model.json'));
+
+    expect(faultsOf(modelJson(bytes(text.replace('layers-model', 'graph-model'))))).toEqual([
+      'model.json: format: says otherwise, but the topology is that of a layers-model',
+    ]);
+  });
+
+  it.each([
+    ['not UTF-8', bytes('{"modelTopology":"', [0xff, 0xfe], '"}'), 'is not valid UTF-8'],
+    ['marked', bytes([0xef, 0xbb, 0xbf], '{"modelTopology":{}}'), 'starts with a byte order mark'],
+    [
+      'cut off',
+      bytes('{"modelTopology":{"a'),
+      'is not JSON: a string without an end at position 20',
+    ],
+    ['followed by more', bytes('{"modelTopology":{}} x'), 'is not JSON: '],
+    ['empty', bytes(''), 'is not JSON: the text ends too early at position 0'],
+  ])('refuses a description that is %s, naming the file (100)', (_, content, sentence) => {
+    expect(faultsOf(modelJson(content))[0]).toContain(`model.json: ${sentence}`);
+  });
+
+  it('refuses a topology 200,000 levels deep before it is parsed (51)', () => {
+    const deep = bytes('{"modelTopology":', '['.repeat(200_000), ']'.repeat(200_000), '}');
+
+    expect(faultsOf(modelJson(deep))).toEqual(['model.json: is nested deeper than 200 levels']);
+  });
+
+  it('takes brackets inside texts for what they are (51)', () => {
+    const text = new TextDecoder().decode(aDenseModel().get('model.json'));
+    const files = modelJson(bytes(text.replace('{', `{"generatedBy":"\\"${'['.repeat(300)}",`)));
+
+    expect(inspectFiles(files).format).toBe('tfjs-layers');
+  });
+
+  it('refuses a description beyond 32 MiB (52)', () => {
+    const padded = new Uint8Array(32 * 1024 * 1024 + 1).fill(0x20);
+
+    expect(faultsOf(modelJson(padded))).toEqual(['model.json: is larger than 33554432 bytes']);
+    expect(() => inspectArtifact([{ path: 'model.json', bytes: padded.length }])).toThrow(
+      'model.json: cannot be read: larger than 33554432 bytes',
+    );
+  });
+
+  it('wants to see JSON, and nothing else', () => {
+    expect(['model.json', 'a/FOO.JSON', 'w.bin', 'json', 'a.json.gz'].filter(wantsContent)).toEqual(
+      ['model.json', 'a/FOO.JSON'],
+    );
+  });
+});
