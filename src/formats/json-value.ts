@@ -22,6 +22,8 @@ export function asArray(value: unknown): readonly unknown[] {
 export function member(object: JsonObject, name: string): unknown {
   let found: unknown;
   for (const key of Object.keys(object)) {
+    // The first letter never changes, which rules most keys out before any is rewritten.
+    if (key[0] !== name[0]) continue;
     if (key === name || toCamelCase(key) === name) found = object[key];
   }
   return found;

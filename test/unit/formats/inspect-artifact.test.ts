@@ -96,6 +96,12 @@ describe('inspectArtifact', () => {
     expect(faultsOf(modelJson(deep))).toEqual(['model.json: is nested deeper than 200 levels']);
   });
 
+  it('refuses a topology of a million values before it is parsed (52)', () => {
+    const wide = bytes('{"modelTopology":[', '[],'.repeat(1_000_000), '[]]}');
+
+    expect(faultsOf(modelJson(wide))).toEqual(['model.json: holds more than 1000000 values']);
+  });
+
   it('takes brackets inside texts for what they are (51)', () => {
     const text = new TextDecoder().decode(aDenseModel().get('model.json'));
     const files = modelJson(bytes(text.replace('{', `{"generatedBy":"\\"${'['.repeat(300)}",`)));
