@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
 
 import { NestFactory } from '@nestjs/core';
@@ -5,6 +7,7 @@ import { type NestExpressApplication } from '@nestjs/platform-express';
 
 import { AppModule, type Foundation } from './app.module';
 import { readConfig, type Config } from './config/config';
+import { ConfigError } from './config/config.errors';
 import { createLogger, FrameworkLogger, type Logger } from './http/logger';
 import { serveOpenApi } from './http/openapi';
 import { UploadReaper } from './models/upload-reaper.service';
@@ -104,13 +107,38 @@ async function startApp(
     // is an interrupted one.
     if (soleOwner) await reaper.reap(true);
     keepReaping(reaper, database, logger);
-    const server = await app.listen(config.port, config.host);
+    const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     return app;
   } catch (error) {
     await app.close();
     throw error;
+  }
+}
+
+/** @throws ConfigError when the address cannot be listened on */
+async function listen(app: NestExpressApplication, { port, host }: Config): Promise<Server> {
+  // Not through the framework, which would log the failure beside the sentence that explains it.
+  const server = app.getHttpServer() as Server;
+  try {
+    server.listen(port, host);
+    await once(server, 'listening');
+    return server;
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code;
+    if (why === 'EADDRINUSE') {
+      throw new ConfigError(
+        `PORT=${port} is taken on ${host} by another program; stop it, or set PORT to a free one`,
+        {},
+        { cause },
+      );
+    }
+    throw new ConfigError(
+      `HOST=${host} cannot be listened on (${why ?? 'unknown'})`,
+      {},
+      { cause },
+    );
   }
 }
 

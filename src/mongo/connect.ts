@@ -20,6 +20,10 @@ export function createClient(uri: string, options: ConnectOptions): MongoClient 
     retryWrites: true,
     retryReads: true,
     maxPoolSize: options.maxPoolSize ?? 100,
+    // A server that is frozen, not gone, is given up after these two together; with the driver's
+    // own values requests would hang for 40 seconds.
+    heartbeatFrequencyMS: 2_000,
+    connectTimeoutMS: 5_000,
     serverSelectionTimeoutMS: options.serverSelectionTimeoutMS ?? 5_000,
     // Writes end on their own: a lost majority is an error after this time, not a hang.
     writeConcern: { w: 'majority', wtimeoutMS: 10_000 },
