@@ -5,7 +5,10 @@ const gates = [
   ['format', ['prettier', '--check', '--log-level', 'warn', '.']],
   ['types', ['tsc', '--noEmit']],
   ['lint', ['eslint', '--max-warnings', '0', '.']],
-  ['layers', ['depcruise', '--config', '.dependency-cruiser.cjs', 'src', 'scripts', 'test', 'bench']],
+  [
+    'layers',
+    ['depcruise', '--config', '.dependency-cruiser.cjs', 'src', 'scripts', 'test', 'bench'],
+  ],
   ['dead code', ['knip']],
   ['unit tests', ['jest', '--selectProjects', 'unit']],
 ];
