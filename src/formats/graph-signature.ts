@@ -138,7 +138,13 @@ function unusedNodes(nodes: GraphNodes): readonly PartialSpec[] {
 function readShape(value: unknown): Shape | undefined {
   if (!isObject(value) || value['unknownRank'] === true) return undefined;
   return asArray(value['dim']).map((dimension) => {
-    const size = Number(asObject(dimension)['size'] ?? -1);
-    return Number.isSafeInteger(size) && size >= 0 ? size : -1;
+    const { size: written } = asObject(dimension) as { size?: unknown };
+    // Converters write 64-bit numbers as text.
+    const size = typeof written === 'string' ? Number(written || -1) : written;
+    return isIndex(size) ? size : -1;
   });
+}
+
+function isIndex(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

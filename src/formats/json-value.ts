@@ -23,7 +23,7 @@ export function member(object: JsonObject, name: string): unknown {
   let found: unknown;
   for (const key of Object.keys(object)) {
     // The first letter never changes, which rules most keys out before any is rewritten.
-    if (key[0] !== name[0]) continue;
+    if (!key.startsWith(name.charAt(0))) continue;
     if (key === name || toCamelCase(key) === name) found = object[key];
   }
   return found;

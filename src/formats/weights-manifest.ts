@@ -1,6 +1,6 @@
 import { nameFault } from './artifact-names';
 import { type InspectedFile } from './artifact-format';
-import { type FaultLog, quoted } from './fault-log';
+import { type FaultLog } from './fault-log';
 import { isObject, type JsonObject } from './json-value';
 import { ShardLedger } from './shard-ledger';
 import { type Shape, weightShapeFault } from './tensor-shape';
@@ -59,7 +59,7 @@ export function checkWeightsManifest(
   const shards = new ShardLedger(entry, files, faults);
   let weights: readonly MeasuredWeight[] = [];
   if (Array.isArray(manifest)) {
-    const names = new Set<string>();
+    const names = new Set<unknown>();
     weights = manifest.flatMap((group: unknown, index) =>
       checkGroup(group, `${path}[${index}]`, names, shards, faults),
     );
@@ -79,7 +79,7 @@ export function checkWeightsManifest(
 function checkGroup(
   group: unknown,
   path: string,
-  names: Set<string>,
+  names: Set<unknown>,
   shards: ShardLedger,
   faults: FaultLog,
 ): MeasuredWeight[] {
@@ -123,7 +123,7 @@ function checkBytes(
 function checkWeight(
   weight: unknown,
   path: string,
-  names: Set<string>,
+  names: Set<unknown>,
   faults: FaultLog,
 ): MeasuredWeight | null {
   if (!isObject(weight)) {
@@ -133,12 +133,9 @@ function checkWeight(
   const before = faults.size;
   const { name, shape, dtype } = weight as { name?: unknown; shape?: unknown; dtype?: unknown };
 
-  const badName = nameFault(name);
+  const badName = nameFault(name) ?? (names.has(name) ? 'two weights have this name' : undefined);
   if (badName !== undefined) faults.add(`${path}.name`, badName);
-  else if (names.has(String(name))) {
-    faults.add(`${path}.name`, `two weights are called ${quoted(String(name))}`);
-  }
-  names.add(String(name));
+  names.add(name);
 
   const badShape = weightShapeFault(shape);
   if (badShape !== undefined) faults.add(`${path}.shape`, badShape);

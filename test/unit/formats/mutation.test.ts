@@ -33,6 +33,8 @@ const DAMAGE = fc.oneof(
     [null],
     [{}],
     { name: null },
+    { toString: 0, valueOf: 0 },
+    [{ toString: 0 }],
     { __proto__: null, constructor: 1 },
   ),
   fc.jsonValue(),

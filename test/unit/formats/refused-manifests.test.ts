@@ -143,7 +143,7 @@ describe('the weights manifest', () => {
 
   it('may not have two weights of one name (45)', () => {
     expect(faultsOf(weight({ name: 'b/bias' }))).toEqual([
-      `${GROUP}.weights[3].name: two weights are called "b/bias"`,
+      `${GROUP}.weights[3].name: two weights have this name`,
     ]);
   });
 
