@@ -12,7 +12,9 @@ const layerRules = layers.flatMap((folders, rank) =>
       comment: `${folder} may import only lower layers (layers.json). Declare a port in ${folder} and bind it in app.module.ts.`,
       severity: 'error',
       from: { path: `^src/${folder}/` },
-      to: { path: `^src/(${[...forbidden, '[^/]+\\.ts$'].join('|')})${forbidden.length ? '(/|$)' : ''}` },
+      to: {
+        path: `^src/(${[...forbidden, '[^/]+\\.ts$'].join('|')})${forbidden.length ? '(/|$)' : ''}`,
+      },
     };
   }),
 );
@@ -50,15 +52,38 @@ module.exports = {
       from: { path: '^src/' },
       to: { path: '^(test|scripts|bench)/' },
     },
-    door('tfjs', '(^|/)node_modules/@tensorflow/', '^src/runtime/engines/', 'TensorFlow.js values enter only in src/runtime/engines; elsewhere import its types.'),
-    door('zstd', '(^|/)node_modules/zstd-napi/', '^src/artifacts/codec/', 'zstd enters only in src/artifacts/codec.'),
-    door('mongodb', '(^|/)node_modules/mongodb/', '^src/(mongo/|.+\\.(repository|store)\\.ts$)', 'mongodb values enter only in src/mongo, *.repository.ts and *.store.ts; elsewhere import its types.'),
-    door('express', '(^|/)node_modules/express/', '^$', 'Only the types of express are needed; the platform package brings the values.'),
+    door(
+      'tfjs',
+      '(^|/)node_modules/@tensorflow/',
+      '^src/runtime/engines/',
+      'TensorFlow.js values enter only in src/runtime/engines; elsewhere import its types.',
+    ),
+    door(
+      'zstd',
+      '(^|/)node_modules/zstd-napi/',
+      '^src/artifacts/codec/',
+      'zstd enters only in src/artifacts/codec.',
+    ),
+    door(
+      'mongodb',
+      '(^|/)node_modules/mongodb/',
+      '^src/(mongo/|.+\\.(repository|store)\\.ts$)',
+      'mongodb values enter only in src/mongo, *.repository.ts and *.store.ts; elsewhere import its types.',
+    ),
+    door(
+      'express',
+      '(^|/)node_modules/express/',
+      '^$',
+      'Only the types of express are needed; the platform package brings the values.',
+    ),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['require', 'node', 'default', 'types'],
+    },
   },
 };

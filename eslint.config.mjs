@@ -13,7 +13,8 @@ const banned = [
   },
   {
     selector: 'ThrowStatement > NewExpression[callee.name="Error"]',
-    message: 'Throw a subclass of StoreError (<folder>.errors.ts), or `assert` for a programmer mistake.',
+    message:
+      'Throw a subclass of StoreError (<folder>.errors.ts), or `assert` for a programmer mistake.',
   },
   {
     selector: 'ExportAllDeclaration',

@@ -120,7 +120,7 @@ async function startApp(
 /** @throws ConfigError when the address cannot be listened on */
 async function listen(app: NestExpressApplication, { port, host }: Config): Promise<Server> {
   // Not through the framework, which would log the failure beside the sentence that explains it.
-  const server = app.getHttpServer() as Server;
+  const server = app.getHttpServer();
   try {
     server.listen(port, host);
     await once(server, 'listening');
