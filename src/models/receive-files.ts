@@ -3,7 +3,7 @@ import { InvalidInputError } from '../common/errors';
 import { wantsContent } from '../formats/inspect-artifact';
 import { contentTypeOf } from './content-type';
 
-/** JSON larger than this is no model description that could be loaded. */
+/** What all descriptions of an upload together may take of the memory: more could not be loaded. */
 const MAX_CONTENT_BYTES = 32 * 1024 * 1024;
 
 /** One file of an upload, to be consumed before the next is asked for. */
@@ -31,6 +31,7 @@ export async function receiveFiles(
   store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
 ): Promise<ReceivedFile[]> {
   const received = new Map<string, ReceivedFile>();
+  let room = MAX_CONTENT_BYTES;
   for await (const { path, body } of parts) {
     if (received.has(path)) {
       throw new InvalidInputError('A path stands twice in the upload', [
@@ -38,7 +39,8 @@ export async function receiveFiles(
       ]);
     }
     const kept: Uint8Array[] = [];
-    const ref = await store(wantsContent(path) ? keeping(body, kept, path) : body);
+    const ref = await store(wantsContent(path) ? keeping(body, kept, path, room) : body);
+    room -= kept.reduce((bytes, piece) => bytes + piece.length, 0);
     received.set(path, {
       path,
       contentType: contentTypeOf(path),
@@ -61,13 +63,14 @@ async function* keeping(
   body: AsyncIterable<Uint8Array>,
   kept: Uint8Array[],
   path: string,
+  room: number,
 ): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const piece of body) {
     bytes += piece.length;
-    if (bytes > MAX_CONTENT_BYTES) {
-      throw new InvalidInputError('A model description is too large', [
-        { path, message: `larger than ${MAX_CONTENT_BYTES} bytes` },
+    if (bytes > room) {
+      throw new InvalidInputError('The JSON files of the upload are too large', [
+        { path, message: `together they are larger than ${MAX_CONTENT_BYTES} bytes` },
       ]);
     }
     // A copy: the store may hand the piece's memory to another thread.

@@ -122,6 +122,20 @@ describe('an upload over the limit', () => {
   });
 });
 
+describe('descriptions that together would fill the memory', () => {
+  it('are refused, however small each is (52)', async () => {
+    const large = await bootService({ GRIDSTOW_MAX_UPLOAD_MB: '64' });
+    const json = Buffer.alloc(9 * 1024 * 1024, ' ');
+    const files = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [`${name}.json`, json]));
+
+    const { status, body } = await upload(large.url, 'large', files);
+
+    expect(status).toBe(422);
+    expect(body.error).toMatch(/JSON files of the upload are too large/);
+    await large.close();
+  });
+});
+
 describe('a version that was stored and does not prove itself', () => {
   it('keeps its number as failed with its reason, and its bytes go', async () => {
     const files = fixtureFiles('tfjs/digits-multi.graph');
