@@ -147,7 +147,7 @@ function keepReaping(reaper: UploadReaper, database: DatabaseService, logger: Lo
   const reap = async (): Promise<void> => {
     if (!(await database.health()).ok) return;
     const reaped = await reaper.reap();
-    if (reaped > 0) logger.info({ uploads: reaped }, 'cleaned up after interrupted uploads');
+    if (reaped > 0) logger.info({ finished: reaped }, 'finished interrupted uploads and deletions');
   };
   setInterval(() => {
     reap().catch((error: unknown) => {

@@ -63,6 +63,13 @@ export class DeletionService {
     this.resolver.forget(model);
   }
 
+  /** Goes on with deletions that a crash cut off. @returns how many */
+  async finishInterrupted(): Promise<number> {
+    const docs = await this.versions.listDeleting();
+    for (const doc of docs) await this.remove(doc);
+    return docs.length;
+  }
+
   private async remove(doc: VersionDoc): Promise<void> {
     const { _id, model, version, state } = doc;
     await this.releaseStalePins(doc);

@@ -164,8 +164,9 @@ export class PublishService {
     } catch (error) {
       await this.fail(doc, lease, error);
     }
-    await lease.release();
+    // Released last: as long as the intents stand, the reaper finishes what a crash cuts off here.
     await this.aliases.pointFirst(model, version);
+    await lease.release();
     return await this.versions.get(model, version);
   }
 
@@ -203,7 +204,10 @@ export class PublishService {
       await new Promise((resolve) => setTimeout(resolve, TWIN_POLL_MS));
       version = await this.versions.get(model, twin.version);
     }
-    if (version.state === 'ready') return { version, created: false };
+    if (version.state === 'ready') {
+      await this.aliases.pointFirst(model, version.version);
+      return { version, created: false };
+    }
     throw new VersionRejectedError(
       `The same content is version ${version.version} of ${model}, which is ${version.state}`,
       { model, version: version.version, failure: version.failure },

@@ -1,11 +1,13 @@
 import { Injectable } from '@nestjs/common';
 
 import { ArtifactStore } from '../artifacts/artifact.store';
+import { AliasesService } from './aliases.service';
+import { DeletionService } from './deletion.service';
 import { UploadIntentsRepository } from './upload-intents.repository';
 import { VersionsRepository } from './versions.repository';
 
 /**
- * Finishes what interrupted uploads left behind.
+ * Finishes what interrupted uploads and deletions left behind.
  *
  * It goes by intents: files that were promised and whose lease ran out. A version that is still
  * on its way is failed first, by the same state change that a publish needs to become ready, so
@@ -17,16 +19,18 @@ export class UploadReaper {
     private readonly intents: UploadIntentsRepository,
     private readonly versions: VersionsRepository,
     private readonly artifacts: ArtifactStore,
+    private readonly aliases: AliasesService,
+    private readonly deletion: DeletionService,
   ) {}
 
   /**
-   * Goes through all abandoned uploads once.
+   * Goes through all that was left behind once.
    *
    * @param soleOwner true when no other process can be uploading, so every lease is a dead one's
-   * @returns how many uploads were finished off
+   * @returns how many uploads and deletions were finished off
    */
   async reap(soleOwner = false): Promise<number> {
-    let reaped = 0;
+    let reaped = await this.deletion.finishInterrupted();
     for (;;) {
       const intent = await this.intents.findAbandoned(soleOwner);
       if (!intent) return reaped;
@@ -44,7 +48,9 @@ export class UploadReaper {
       });
     }
     const settled = version ? await this.versions.findByUpload(uploadId) : null;
-    if (!settled || settled.state === 'failed' || settled.state === 'deleted') {
+    if (settled?.state === 'ready') {
+      await this.aliases.pointFirst(settled.model, settled.version);
+    } else if (!settled || settled.state === 'failed' || settled.state === 'deleted') {
       const files = await this.intents.listFiles(uploadId);
       await this.artifacts.remove(files.map((fileId) => ({ fileId })));
     }

@@ -87,6 +87,12 @@ export class VersionsRepository {
         reason: 'search by metric',
       },
       {
+        name: 'deleting',
+        key: { state: 1 },
+        partialFilterExpression: { state: 'deleting' },
+        reason: 'deletions that a crash cut off',
+      },
+      {
         name: 'files',
         key: { 'files.ref.fileId': 1 },
         reason: 'whether stored bytes are referenced',
@@ -191,6 +197,10 @@ export class VersionsRepository {
       { state: { $in: ['ready', 'quarantined', 'failed', 'deleting'] }, pins: { $size: 0 } },
       { $set: { state: 'deleting' }, $unset: { digestClaim: '' } },
     );
+  }
+
+  async listDeleting(): Promise<VersionDoc[]> {
+    return await this.versions.find({ state: 'deleting' }).toArray();
   }
 
   async markDeleted(id: string): Promise<boolean> {
