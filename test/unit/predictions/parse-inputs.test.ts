@@ -167,6 +167,13 @@ describe('parseRows', () => {
     expect(faults.map(({ path }) => path)).toEqual(['instances[0].image[1][1]']);
   });
 
+  it.each([{ b64: 'AACAPw==' }, { b64: '!' }, 'AACAPw==', { data: [0, 0, 128, 63] }])(
+    'refuses %j: JSON carries numbers, never packed bytes (70)',
+    (value) => {
+      expect(faultsOf(() => parseRows([value], vector)).length).toBeGreaterThan(0);
+    },
+  );
+
   it('refuses an empty row, and no rows at all (64, 68)', () => {
     expect(faultsOf(() => parseRows([[]], vector))[0]?.path).toBe('instances[0]');
     expect(faultsOf(() => parseRows([], vector))[0]?.path).toBe('instances');
