@@ -59,6 +59,11 @@ export class ErrorFilter implements ExceptionFilter {
     const request = http.getRequest<Request>();
     const response = http.getResponse<Response>();
     const requestId = requestIdOf(response);
+    if (request.socket.destroyed) {
+      // The client went away: there is nobody to answer, and nothing that an operator could mend.
+      this.logger.debug({ requestId, error: messageOf(thrown) }, 'client gone');
+      return;
+    }
     const { status, body, retryAfterSeconds } = this.describe(thrown, request, requestId);
     if (response.headersSent) {
       // Half an answer is out: cutting the connection is the only honest sign left.
