@@ -65,6 +65,12 @@ module.exports = {
       'zstd enters only in src/artifacts/codec.',
     ),
     door(
+      'sharp',
+      '(^|/)node_modules/sharp/',
+      '^src/features/decode-image\\.ts$',
+      'Images are decoded only in src/features/decode-image.ts.',
+    ),
+    door(
       'mongodb',
       '(^|/)node_modules/mongodb/',
       '^src/(mongo/|.+\\.(repository|store)\\.ts$)',

@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type ArtifactFile, type ArtifactRef } from '../artifacts/artifact';
 import { ArtifactStore } from '../artifacts/artifact.store';
 import { InvalidInputError, StoreError } from '../common/errors';
+import { parseRecipe } from '../features/parse-recipe';
 import { type Inspection } from '../formats/artifact-format';
 import { inspectArtifact } from '../formats/inspect-artifact';
 import { AliasesService } from './aliases.service';
@@ -266,7 +267,10 @@ function draftVersion(
   }));
   const { format, entry, signature, loadedBytes, warnings } = inspection;
   const labels = metadata.labels ?? null;
-  const recipe = null;
+  const recipe =
+    metadata.recipe === undefined
+      ? null
+      : parseRecipe(metadata.recipe, signature, 'metadata.recipe');
   const declaredSignature = metadata.signature ?? null;
   const digest = manifestDigest({
     format,

@@ -63,6 +63,16 @@ export class VersionMetadata {
   @IsSignature()
   readonly signature?: Signature;
 
+  /** How images become the input: read by `parseRecipe` once the signature is known. */
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: true,
+    example: { image: { resize: { height: 224, width: 224 }, scale: { multiply: 1 / 255 } } },
+  })
+  @MayBeLeftOut()
+  @IsPlainJson()
+  readonly recipe?: unknown;
+
   /** The version that this one was trained from. */
   @ApiPropertyOptional({ example: 2 })
   @MayBeLeftOut()

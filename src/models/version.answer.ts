@@ -1,4 +1,5 @@
 import { type Signature } from '../common/tensor';
+import { type Recipe } from '../features/recipe';
 import { type EngineReports, type VersionState } from './version';
 import { fromPairs, type VersionDoc } from './version.doc';
 
@@ -27,7 +28,7 @@ export interface VersionAnswer {
   readonly loadedBytes: number;
   readonly signature: Signature;
   readonly labels: readonly string[] | null;
-  readonly recipe: object | null;
+  readonly recipe: Recipe | null;
   readonly description: string;
   readonly framework: string | null;
   readonly trainingParameters: Readonly<Record<string, unknown>>;

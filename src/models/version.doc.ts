@@ -1,5 +1,6 @@
 import { type ArtifactFile } from '../artifacts/artifact';
 import { type Signature } from '../common/tensor';
+import { type Recipe } from '../features/recipe';
 import { type ArtifactFormat } from '../formats/artifact-format';
 import { type EngineReports, type LoadableVersion, type VersionState } from './version';
 import { manifestDigest } from './version-manifest';
@@ -35,7 +36,7 @@ export interface VersionDoc {
   readonly signature: Signature;
   readonly declaredSignature: Signature | null;
   readonly labels: readonly string[] | null;
-  readonly recipe: object | null;
+  readonly recipe: Recipe | null;
   readonly description: string;
   readonly framework: string | null;
   readonly trainingParameters: Readonly<Record<string, unknown>>;

@@ -1,0 +1,48 @@
+import { type Tensor } from '../common/tensor';
+import { withPixels } from './decode-image';
+import { type ImageInput } from './image-input';
+import { type ImageRecipe, type Scale } from './recipe';
+import { resizeBilinear } from './resize-bilinear';
+
+/**
+ * One image as one row of a model's input, shape [1, …].
+ *
+ * int32 takes the nearest whole numbers.
+ *
+ * @throws NotAnImageError, ImageTooLargeError, ImageDamagedError
+ */
+export async function imageTensor(
+  bytes: Uint8Array,
+  { orient, channels, resize, scale, layout }: ImageRecipe,
+  { dtype }: Pick<ImageInput, 'dtype'>,
+): Promise<Tensor> {
+  const values = await withPixels(bytes, orient, async (pixels) => {
+    return await resizeBilinear(pixels, resize, channels);
+  });
+  const depth = channels === 'rgb' ? 3 : 1;
+  applyScale(values, scale, depth);
+  const { height, width } = resize;
+  const ordered = layout === 'hwc' ? values : planes(values, depth);
+  const shape = layout === 'hwc' ? [1, height, width, depth] : [1, depth, height, width];
+  const data = dtype === 'int32' ? Int32Array.from(ordered, Math.round) : ordered;
+  return { dtype, shape, data: new Uint8Array(data.buffer) };
+}
+
+function applyScale(values: Float32Array, scale: Scale, depth: number): void {
+  const multiply = perChannel(scale.multiply, depth);
+  const offset = perChannel(scale.offset, depth);
+  for (let at = 0; at < values.length; at++) {
+    const channel = at % depth;
+    values[at] = (values[at] ?? 0) * (multiply[channel] ?? 1) + (offset[channel] ?? 0);
+  }
+}
+
+function perChannel(value: number | readonly number[], depth: number): readonly number[] {
+  return typeof value === 'number' ? Array.from({ length: depth }, () => value) : value;
+}
+
+/** From pixel after pixel to plane after plane. */
+function planes(values: Float32Array, depth: number): Float32Array {
+  const area = values.length / depth;
+  return values.map((_value, at) => values[(at % area) * depth + Math.floor(at / area)] ?? 0);
+}
