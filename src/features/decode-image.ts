@@ -35,26 +35,28 @@ export async function withPixels<T>(
   bytes: Uint8Array,
   orient: ImageRecipe['orient'],
   use: (pixels: Pixels) => Promise<T>,
+  subject = 'The image',
 ): Promise<T> {
-  const type = imageTypeOf(bytes);
-  const header = await readHeader(bytes);
+  const type = imageTypeOf(bytes, subject);
+  const header = await readHeader(bytes, subject);
   const count = header.width * header.height;
   if (count > MAX_PIXELS) {
     throw new ImageTooLargeError(
-      `The image has ${header.width} x ${header.height} pixels, at most ${MAX_PIXELS} are decoded`,
+      `${subject} has ${header.width} x ${header.height} pixels, at most ${MAX_PIXELS} are decoded`,
       { width: header.width, height: header.height, maxPixels: MAX_PIXELS, type },
     );
   }
+  const space = header.space === 'cmyk' ? 'cmyk' : 'rgb';
   return await budget.hold(count, async () => {
-    return await use(await decode(bytes, orient, header.space === 'cmyk' ? 'cmyk' : 'rgb'));
+    return await use(await decode(bytes, orient, space, subject));
   });
 }
 
-async function readHeader(bytes: Uint8Array): Promise<sharp.Metadata> {
+async function readHeader(bytes: Uint8Array, subject: string): Promise<sharp.Metadata> {
   try {
     return await sharp(bytes, { limitInputPixels: false }).metadata();
   } catch (cause) {
-    throw damaged(cause);
+    throw damaged(cause, subject);
   }
 }
 
@@ -62,6 +64,7 @@ async function decode(
   bytes: Uint8Array,
   orient: ImageRecipe['orient'],
   space: Pixels['space'],
+  subject: string,
 ): Promise<Pixels> {
   const image = sharp(bytes, {
     limitInputPixels: MAX_PIXELS,
@@ -79,14 +82,14 @@ async function decode(
       .toBuffer({ resolveWithObject: true });
     return { data, height: info.height, width: info.width, space };
   } catch (cause) {
-    throw damaged(cause);
+    throw damaged(cause, subject);
   }
 }
 
-function damaged(cause: unknown): ImageDamagedError {
+function damaged(cause: unknown, subject: string): ImageDamagedError {
   const why = cause instanceof Error ? cause.message.split('\n')[0]?.slice(0, 200) : undefined;
   return new ImageDamagedError(
-    'The image cannot be decoded: it is cut off, or damaged',
+    `${subject} cannot be decoded: it is cut off, or damaged`,
     [{ path: '', message: why ?? 'cannot be decoded' }],
     {},
   );

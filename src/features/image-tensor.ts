@@ -7,7 +7,7 @@ import { resizeBilinear } from './resize-bilinear';
 /**
  * One image as one row of a model's input, shape [1, …].
  *
- * int32 takes the nearest whole numbers.
+ * `subject` is what failures call it. int32 takes the nearest whole numbers.
  *
  * @throws NotAnImageError, ImageTooLargeError, ImageDamagedError
  */
@@ -15,10 +15,14 @@ export async function imageTensor(
   bytes: Uint8Array,
   { orient, channels, resize, scale, layout }: ImageRecipe,
   { dtype }: Pick<ImageInput, 'dtype'>,
+  subject = 'The image',
 ): Promise<Tensor> {
-  const values = await withPixels(bytes, orient, async (pixels) => {
-    return await resizeBilinear(pixels, resize, channels);
-  });
+  const values = await withPixels(
+    bytes,
+    orient,
+    async (pixels) => await resizeBilinear(pixels, resize, channels),
+    subject,
+  );
   const depth = channels === 'rgb' ? 3 : 1;
   applyScale(values, scale, depth);
   const { height, width } = resize;

@@ -17,13 +17,13 @@ const BEGINNINGS: readonly (readonly [ImageType, RegExp])[] = [
  *
  * @throws NotAnImageError
  */
-export function imageTypeOf(bytes: Uint8Array): ImageType {
+export function imageTypeOf(bytes: Uint8Array, subject = 'The image'): ImageType {
   const beginning = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 16));
   const text = beginning.toString('latin1');
   const found = BEGINNINGS.find(([, pattern]) => pattern.test(text));
   if (!found) {
     throw new NotAnImageError(
-      'The bytes are neither a JPEG nor a PNG, WebP or GIF image, whatever their name says',
+      `${subject} is neither JPEG nor PNG, WebP or GIF, whatever its name and type say`,
       { accepted: IMAGE_TYPES },
     );
   }

@@ -57,6 +57,22 @@ export function readPredictRequest(body: unknown, signature: Signature): Predict
   };
 }
 
+/**
+ * Reads the text fields of a form: `id` is the only one.
+ *
+ * @throws InvalidInputError with every fault
+ */
+export function parseCallerId(fields: Readonly<Record<string, string>>): string | undefined {
+  const unknown = Object.keys(fields).filter((name) => name !== 'id');
+  if (unknown.length > 0) {
+    throw new InvalidInputError(
+      'The form has a field that means nothing here; id is the only one, images need a filename',
+      unknown.map((name) => ({ path: name.slice(0, 60), message: 'unknown form field' })),
+    );
+  }
+  return parseDto(PredictOptionsDto, fields).id;
+}
+
 const KEYS = ['instances', 'inputs', 'id', 'tags'];
 
 function readOptions(

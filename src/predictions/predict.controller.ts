@@ -9,8 +9,10 @@ import { readQuery } from '../http/query';
 import { assertJson, readBody } from '../http/raw-body';
 import { parseStrictJson } from '../http/strict-json';
 import { type ResolvedVersion, VersionResolver } from '../models/version-resolver.service';
+import { type ImageInputs, readImages } from './image-inputs';
+import { bringsImages, readImageRequest } from './image-request';
 import { outputsToJson, type OutputsJson } from './outputs-json';
-import { readPredictRequest } from './predict-request';
+import { type PredictRequest, readPredictRequest } from './predict-request';
 import { type Predicted, PredictService } from './predict.service';
 import { PredictDocs, PredictVersionDocs } from './predictions.docs';
 
@@ -63,11 +65,16 @@ export class PredictController {
   ): Promise<PredictAnswer> {
     const startedAtMs = performance.now();
     readQuery(request, {});
-    assertJson(request);
+    const isImages = bringsImages(request);
+    if (!isImages) assertJson(request);
     const resolved = await this.resolver.resolve(ref);
     const { signature } = resolved.version;
-    const body = parseStrictJson(await readBody(request, this.config.maxBodyBytes));
-    const { form, callerId, ...asked } = readPredictRequest(body, signature);
+    const { form, callerId, ...asked } = isImages
+      ? await this.readImages(request, resolved)
+      : readPredictRequest(
+          parseStrictJson(await readBody(request, this.config.maxBodyBytes)),
+          signature,
+        );
     const predicted = await this.service.predict({
       ...asked,
       resolved,
@@ -80,6 +87,14 @@ export class PredictController {
     response.setHeader('Gridstow-Prediction-Id', predicted.predictionId);
     response.setHeader('Gridstow-Version', resolved.version.version);
     return toAnswer(resolved, predicted, callerId);
+  }
+
+  private async readImages(
+    request: Request,
+    { version }: ResolvedVersion,
+  ): Promise<PredictRequest & ImageInputs> {
+    const { images, ...asked } = await readImageRequest(request, this.config.maxBodyBytes);
+    return { ...asked, ...(await readImages(images, version)), form: 'rows', tags: {} };
   }
 }
 

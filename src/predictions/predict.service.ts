@@ -9,7 +9,7 @@ import { toLoadable } from '../models/version.doc';
 import { ModelRuntime } from '../runtime/model-runtime.service';
 import { DurableRecorder } from './durable-recorder.service';
 import { tensorInput } from './prediction-input';
-import { type PredictionRecord, type Protocol } from './prediction.doc';
+import { type PredictionInput, type PredictionRecord, type Protocol } from './prediction.doc';
 import { OutputTooLargeError } from './predictions.errors';
 import { PredictionsRepository } from './predictions.repository';
 import { QueuedRecorder } from './queued-recorder.service';
@@ -24,6 +24,8 @@ export interface PredictJob<T> {
   /** Resolved once: the version answers, whatever moves meanwhile. */
   readonly resolved: ResolvedVersion;
   readonly inputs: NamedTensors;
+  /** What is kept as the input where that is not the tensors. */
+  readonly input?: PredictionInput;
   readonly rows: number;
   readonly protocol: Protocol;
   readonly callerId?: string;
@@ -133,7 +135,7 @@ export class PredictService {
       ...(callerId === undefined ? {} : { callerId }),
       tags,
       rows,
-      input: tensorInput(inputs),
+      input: job.input ?? tensorInput(inputs),
       createdAt,
     };
   }

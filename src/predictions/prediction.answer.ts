@@ -25,6 +25,7 @@ export interface InputAnswer {
   readonly bytes: number;
   readonly contentType?: string;
   readonly filename?: string;
+  readonly recipe?: string;
   readonly tensors?: Readonly<Record<string, TensorAnswer>>;
 }
 

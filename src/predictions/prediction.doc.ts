@@ -35,6 +35,8 @@ export interface InputSummary {
   readonly bytes: number;
   readonly contentType?: string;
   readonly filename?: string;
+  /** Digest of the recipe that made the tensor of an image. */
+  readonly recipe?: string;
   readonly tensors?: readonly TensorHeader[];
 }
 

@@ -1,5 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiBody, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 
 import { describeRoute, type FailureStatus } from '../http/route-docs';
 import { PREDICTION_STATUSES } from './prediction.doc';
@@ -18,6 +18,7 @@ function query(name: string, schema: object): MethodDecorator {
 }
 
 const PredictExchange = applyDecorators(
+  ApiConsumes('application/json', 'multipart/form-data', 'image/*'),
   ApiBody({ schema: PREDICT_BODY_SCHEMA }),
   ApiResponse({
     status: 200,
@@ -89,13 +90,18 @@ export const GetPredictionDocs = (): MethodDecorator =>
 
 export const GetPredictionInputDocs = (): MethodDecorator =>
   describeRoute(
-    'Download the exact bytes of an input: tensors as a safetensors file, images as they came',
+    'Download the exact bytes of an input: tensors as a safetensors file, an image as it came, several as a tar',
     [400, 404, 503],
     Id,
     ApiResponse({
       status: 200,
       description: 'The bytes; their sha256 is the digest of the input, and the ETag',
-      content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+      content: Object.fromEntries(
+        ['application/octet-stream', 'image/*', 'application/x-tar'].map((type) => [
+          type,
+          { schema: { type: 'string', format: 'binary' } },
+        ]),
+      ),
     }),
     ApiResponse({ status: 304, description: 'Unchanged, as always' }),
   );

@@ -156,7 +156,7 @@ export class PredictionsRepository {
 
 function toDoc(record: PredictionRecord): PredictionDoc {
   const { id, tags, input, outputs, top, ...rest } = record;
-  const { digest, kind, bytes, contentType, filename, tensors } = input;
+  const { digest, kind, bytes, contentType, filename, recipe, tensors } = input;
   const labels = new Set(top?.flatMap(([first]) => (first ? [first.label] : [])));
   return {
     _id: new ObjectId(id),
@@ -168,6 +168,7 @@ function toDoc(record: PredictionRecord): PredictionDoc {
       bytes,
       contentType,
       ...(filename === undefined ? {} : { filename }),
+      ...(recipe === undefined ? {} : { recipe }),
       ...(tensors ? { tensors } : {}),
     },
     ...(outputs ? { outputs: toStored(outputs) } : {}),

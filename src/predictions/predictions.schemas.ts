@@ -23,7 +23,7 @@ const TOP = {
 export const PREDICT_BODY_SCHEMA = {
   type: 'object',
   additionalProperties: false,
-  description: 'Either instances or inputs',
+  description: 'Either instances or inputs, or files of a form',
   properties: {
     instances: {
       type: 'array',
@@ -37,6 +37,13 @@ export const PREDICT_BODY_SCHEMA = {
     },
     id: { type: 'string', minLength: 1, maxLength: 256, description: 'An id of the caller’s own' },
     tags: TEXT_MAP,
+    file: {
+      type: 'array',
+      maxItems: 64,
+      items: { type: 'string', format: 'binary' },
+      description:
+        'In a form, instead of instances: JPEG, PNG, WebP or GIF images, one row each. A single image may also be the whole body, as image/*',
+    },
   },
 };
 
@@ -111,6 +118,10 @@ export const PREDICTION_SCHEMA = {
         bytes: COUNT,
         contentType: TEXT,
         filename: TEXT,
+        recipe: {
+          type: 'string',
+          description: 'Of images: digest of the recipe that made the tensor',
+        },
         tensors: TENSORS,
       },
     },
