@@ -73,8 +73,11 @@ export class ErrorFilter implements ExceptionFilter {
     }
     for (const header of CONTENT_HEADERS) response.removeHeader(header);
     if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
-    // What is left of the body is not read: the connection cannot be used again.
-    if (!request.complete) response.setHeader('Connection', 'close');
+    if (!request.complete) {
+      // What is left of the body is of no use, yet while it piles up the answer may not get through.
+      request.resume();
+      response.setHeader('Connection', 'close');
+    }
     response.status(status).json(body);
   }
 

@@ -2,6 +2,7 @@ import { type Request } from 'express';
 
 import { BadSyntaxError, type Fault } from '../common/errors';
 import { DEFAULT_LIMIT, MAX_LIMIT } from '../common/page';
+import { parseTime } from '../common/time';
 
 /** A query string with an unknown, repeated or malformed parameter. */
 export class BadQueryError extends BadSyntaxError {
@@ -115,16 +116,12 @@ export const flag: ParameterReader<boolean> = {
       : { fault: 'must be true or false' },
 };
 
-const ISO_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
-
 /** An ISO 8601 date, or a time with its zone. */
 export const time: ParameterReader<Date> = {
   read: (given) => {
     // A plus sign of a zone arrives as a space where it was not escaped.
-    const value = new Date(ISO_TIME.test(given) ? given : given.replace(' ', '+'));
-    return ISO_TIME.test(given.replace(' ', '+')) && !Number.isNaN(value.getTime())
-      ? { value }
-      : { fault: 'must be an ISO 8601 time such as 2026-01-31T12:00:00Z' };
+    const value = parseTime(given.replace(' ', '+'));
+    return value ? { value } : { fault: 'must be an ISO 8601 time such as 2026-01-31T12:00:00Z' };
   },
 };
 

@@ -25,19 +25,58 @@ function assertAnnouncedLength(request: Request, maxBytes: number): void {
   if (announced > maxBytes) throw tooLarge(maxBytes);
 }
 
+/** Bodies being read at once, all requests together: ten of the largest by default settings. */
+const MAX_BYTES_UNDER_WAY = 320 * 1024 * 1024;
+
+/** A body that is not there after this long is not coming. */
+const BODY_DEADLINE_MS = 60_000;
+
+let bytesUnderWay = 0;
+
+/** There is no room for another body now. */
+export class BodiesOverloadedError extends StoreError {
+  override readonly kind = 'overloaded';
+  override readonly code = 'bodies_overloaded';
+}
+
 /**
  * Reads a whole body into one buffer of its own.
  *
+ * What all requests may hold at once is bounded, and so is the time that one may take: a body
+ * that is announced and never sent must not keep memory.
+ *
  * @throws BodyTooLargeError at the limit, whatever length was announced
- * @throws BodyIncompleteError when the client went away
+ * @throws BodyIncompleteError when the client went away or took too long
+ * @throws BodiesOverloadedError
  */
 export async function readBody(request: Request, maxBytes: number): Promise<Buffer> {
   assertAnnouncedLength(request, maxBytes);
   assertPlainEncoding(request);
+  const reserved = Number(request.header('Content-Length') ?? maxBytes);
+  if (bytesUnderWay > 0 && bytesUnderWay + reserved > MAX_BYTES_UNDER_WAY) {
+    throw new BodiesOverloadedError('Too many large bodies are being sent at once; try again', {
+      retryAfterSeconds: 1,
+    });
+  }
+  bytesUnderWay += reserved;
+  const late = setTimeout(() => {
+    request.destroy(new BodyIncompleteError('The body took too long to arrive'));
+  }, BODY_DEADLINE_MS);
+  try {
+    return await collect(request, maxBytes);
+  } finally {
+    clearTimeout(late);
+    bytesUnderWay -= reserved;
+  }
+}
+
+async function collect(request: Request, maxBytes: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let bytes = 0;
+  // Leaving the loop early must not destroy the connection: it still has to carry the refusal.
+  const arriving = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   try {
-    for await (const piece of request as AsyncIterable<Buffer>) {
+    for await (const piece of arriving) {
       bytes += piece.length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
       pieces.push(piece);

@@ -1,9 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Collection, type Db, ObjectId } from 'mongodb';
+import { type ClientSession, type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
 
 import { DATABASE } from '../mongo/mongo.tokens';
 import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { Schema } from '../mongo/schema';
+import { type VersionDoc } from './version.doc';
 
 /** Why an alias moved. */
 export type MoveKind = 'first' | 'promote' | 'rollback' | 'remove';
@@ -31,9 +32,13 @@ export interface AliasMoveDoc {
 @Injectable()
 export class AliasMovesRepository {
   private readonly moves: Collection<AliasMoveDoc>;
+  private readonly versions: Collection<VersionDoc>;
+  private readonly client: MongoClient;
 
   constructor(@Inject(DATABASE) db: Db, schema: Schema) {
     this.moves = db.collection('aliasMoves');
+    this.versions = db.collection('versions');
+    this.client = db.client;
     schema.declare('aliasMoves', [
       {
         name: 'alias_revision',
@@ -55,15 +60,44 @@ export class AliasMovesRepository {
     ]);
   }
 
-  /** @returns false when another move took the revision first */
-  async append(move: Omit<AliasMoveDoc, '_id'>): Promise<boolean> {
+  /**
+   * Appends a move and carries the alias' pin from the version it leaves to the one it points at:
+   * all of it or nothing, so pins always say what the log says.
+   */
+  async append(move: Omit<AliasMoveDoc, '_id'>): Promise<'moved' | 'raced' | 'not_ready'> {
     try {
-      await this.moves.insertOne({ _id: new ObjectId(), ...move });
-      return true;
+      return await this.client.withSession(
+        async (session) =>
+          await session.withTransaction(async () => await this.appendIn(session, move)),
+      );
     } catch (error) {
-      if (duplicateKeyIndex(error) === 'alias_revision') return false;
+      if (duplicateKeyIndex(error) === 'alias_revision') return 'raced';
       throw error;
     }
+  }
+
+  private async appendIn(
+    session: ClientSession,
+    move: Omit<AliasMoveDoc, '_id'>,
+  ): Promise<'moved' | 'not_ready'> {
+    const { model, alias, from, version } = move;
+    if (version !== null) {
+      const { matchedCount } = await this.versions.updateOne(
+        { _id: `${model}/${version}`, state: 'ready' },
+        { $addToSet: { pins: alias } },
+        { session },
+      );
+      if (matchedCount === 0) return 'not_ready';
+    }
+    if (from !== null && from !== version) {
+      await this.versions.updateOne(
+        { _id: `${model}/${from}` },
+        { $pull: { pins: alias } },
+        { session },
+      );
+    }
+    await this.moves.insertOne({ _id: new ObjectId(), ...move }, { session });
+    return 'moved';
   }
 
   async findNewest(model: string, alias: string): Promise<AliasMoveDoc | null> {

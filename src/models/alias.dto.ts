@@ -2,6 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsDefined, IsInt, IsPositive, IsString, Matches, MaxLength } from 'class-validator';
 
 import { InvalidInputError } from '../common/errors';
+import { parseTime } from '../common/time';
 import { MayBeLeftOut } from '../http/dto-rules';
 import { type AliasMoveDoc } from './alias-moves.repository';
 import { type RollbackTarget } from './aliases.service';
@@ -77,9 +78,9 @@ export function parseRollbackTarget(to: unknown): RollbackTarget {
   if (to === 'previous') return to;
   if (typeof to === 'number' && Number.isSafeInteger(to) && to > 0) return to;
   if (typeof to === 'object' && to !== null && Object.keys(to).join() === 'at') {
-    const at = new Date(String((to as { at: unknown }).at));
-    if (typeof (to as { at: unknown }).at === 'string' && !Number.isNaN(at.getTime()))
-      return { at };
+    const { at } = to as { at: unknown };
+    const moment = typeof at === 'string' ? parseTime(at) : null;
+    if (moment) return { at: moment };
   }
   throw new InvalidInputError('The target of a rollback is not understood', [
     {

@@ -35,9 +35,9 @@ export type RollbackTarget = 'previous' | number | { readonly at: Date };
  * Aliases and their history.
  *
  * An alias is its newest move: moves are appended, each with the next revision, so history is
- * linear whoever races. A version is pinned before an alias points at it and released after it
- * left, so nothing that an alias holds can be deleted. The target is proven and warm before the
- * move, so traffic never meets a version that cannot answer.
+ * linear whoever races. With each move goes the pin on the version it points at, in one
+ * transaction, so nothing that an alias holds can be deleted. The target is proven and warm before
+ * the move, so traffic never meets a version that cannot answer.
  */
 @Injectable()
 export class AliasesService {
@@ -83,10 +83,13 @@ export class AliasesService {
 
   /** Points `live` at the first version of a model that became ready; does nothing afterwards. */
   async pointFirst(model: string, version: number): Promise<void> {
-    const newest = await this.moves.findNewest(model, DEFAULT_ALIAS);
+    const [newest, doc] = await Promise.all([
+      this.moves.findNewest(model, DEFAULT_ALIAS),
+      this.models.find(model),
+    ]);
     // A model that was deleted and uploaded again starts anew; an alias taken away stays away.
-    const created = (await this.models.find(model))?.createdAt;
-    if (newest && (!created || newest.movedAt >= created)) return;
+    const lastSeen = newest?.version ?? newest?.from ?? 0;
+    if (!doc || (newest && lastSeen >= doc.firstVersion)) return;
     await this.tryMove(
       model,
       DEFAULT_ALIAS,
@@ -150,10 +153,13 @@ export class AliasesService {
     const { model, alias } = current;
     if (target === 'previous') {
       if (current.from !== null) return current.from;
-      throw new NoPreviousVersionError(`Alias ${alias} of ${model} never pointed anywhere else`, {
-        model,
-        alias,
-      });
+      throw new NoPreviousVersionError(
+        `The newest move of alias ${alias} of ${model} came from nowhere; name a version or a time instead`,
+        {
+          model,
+          alias,
+        },
+      );
     }
     const { version } = await this.getAt(model, alias, target.at);
     return version ?? 0;
@@ -196,7 +202,7 @@ export class AliasesService {
     });
   }
 
-  /** One attempt: pin, append, release. Returns null when another move came first. */
+  /** One attempt; null when another move came first. */
   private async tryMove(
     model: string,
     alias: string,
@@ -205,12 +211,6 @@ export class AliasesService {
     { movedBy, reason }: MoveOptions,
     current: AliasMoveDoc | null,
   ): Promise<AliasMoveDoc | null> {
-    if (version !== null && !(await this.versions.pin(model, version, alias))) {
-      throw new VersionNotReadyError(`Version ${version} of ${model} is not ready`, {
-        model,
-        version,
-      });
-    }
     const move = {
       model,
       alias,
@@ -223,17 +223,15 @@ export class AliasesService {
       movedBy,
       reason,
     };
-    const won = await this.moves.append(move);
-    await this.releasePins(model, alias, won ? (current?.version ?? null) : version);
+    const outcome = await this.moves.append(move);
     this.resolver.forget(model);
-    return won ? await this.moves.findNewest(model, alias) : null;
-  }
-
-  /** Takes an alias' hold off a version, unless a move that raced points there by now. */
-  private async releasePins(model: string, alias: string, version: number | null): Promise<void> {
-    if (version === null) return;
-    const newest = await this.moves.findNewest(model, alias);
-    if (newest?.version !== version) await this.versions.unpin(model, version, alias);
+    if (outcome === 'not_ready') {
+      throw new VersionNotReadyError(`Version ${version ?? 0} of ${model} is not ready`, {
+        model,
+        version,
+      });
+    }
+    return outcome === 'moved' ? await this.moves.findNewest(model, alias) : null;
   }
 
   private async pointing(

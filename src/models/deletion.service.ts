@@ -6,13 +6,13 @@ import { VersionInUseError, VersionNotReadyError } from './models.errors';
 import { ModelsRepository } from './models.repository';
 import { VersionResolver } from './version-resolver.service';
 import { type VersionDoc } from './version.doc';
-import { VERSION_STATES } from './version';
+import { VERSION_STATES, type VersionState } from './version';
 import { VersionsRepository } from './versions.repository';
 
 const BATCH = 100;
 
-/** Longer than any alias move takes between its pin and its entry in the log. */
-const STALE_PIN_MS = 60_000;
+/** States of versions whose upload is still at work. */
+const UNDER_WAY: readonly VersionState[] = ['pending', 'verifying'];
 
 /**
  * Deletes versions and models.
@@ -37,30 +37,55 @@ export class DeletionService {
     this.resolver.forget(model);
   }
 
-  /** @throws VersionInUseError when any alias of the model points somewhere */
+  /** @throws VersionInUseError when any alias of the model points somewhere, or it is being uploaded to */
   async deleteModel(model: string): Promise<void> {
     await this.models.assertExists(model);
-    const held = await this.aliases.aliasesByVersion(model);
-    if (held.size > 0) {
-      const aliases = [...held.values()].flat();
-      throw new VersionInUseError(
-        `Model ${model} is in use: remove its aliases first (${aliases.join(', ')})`,
-        { model, aliases },
-      );
+    await this.assertUnaliased(model);
+    if ((await this.versionsIn(model, UNDER_WAY)).length > 0) throw busy(model);
+    const lastVersion = (await this.models.find(model))?.lastVersion ?? 0;
+    // From here on uploads make a new model: whatever had a number before goes.
+    if (!(await this.models.markDeleted(model, lastVersion))) throw busy(model);
+    try {
+      await this.assertUnaliased(model);
+    } catch (error) {
+      await this.models.unmarkDeleted(model, lastVersion);
+      throw error;
     }
-    const states = VERSION_STATES.filter((state) => state !== 'deleted');
-    for (let after: number | undefined; ;) {
-      const docs = await this.versions.list(
-        model,
-        { states, tags: [], metrics: [] },
-        { limit: BATCH, sort: '-version', ...(after === undefined ? {} : { after }) },
-      );
-      for (const doc of docs) await this.remove(doc);
-      after = docs.at(-1)?.version;
-      if (docs.length < BATCH) break;
-    }
-    await this.models.markDeleted(model);
     this.resolver.forget(model);
+    const states = VERSION_STATES.filter((state) => state !== 'deleted');
+    for (const doc of await this.versionsIn(model, states)) {
+      if (doc.version > lastVersion) continue;
+      // An upload that had its number already: it finds out when it wants to become ready.
+      await this.versions.markFailed(doc._id, doc.uploadId, {
+        code: 'model_deleted',
+        message: 'The model was deleted meanwhile',
+      });
+      await this.remove(doc);
+    }
+  }
+
+  private async assertUnaliased(model: string): Promise<void> {
+    const held = await this.aliases.aliasesByVersion(model);
+    if (held.size === 0) return;
+    const aliases = [...held.values()].flat();
+    throw new VersionInUseError(
+      `Model ${model} is in use: remove its aliases first (${aliases.join(', ')})`,
+      { model, aliases },
+    );
+  }
+
+  private async versionsIn(model: string, states: readonly VersionState[]): Promise<VersionDoc[]> {
+    const filter = { states, tags: [], metrics: [] };
+    const found: VersionDoc[] = [];
+    for (let after: number | undefined; ; after = found.at(-1)?.version) {
+      const docs = await this.versions.list(model, filter, {
+        limit: BATCH,
+        sort: '-version',
+        ...(after === undefined ? {} : { after }),
+      });
+      found.push(...docs);
+      if (docs.length < BATCH) return found;
+    }
   }
 
   /** Goes on with deletions that a crash cut off. @returns how many */
@@ -72,7 +97,6 @@ export class DeletionService {
 
   private async remove(doc: VersionDoc): Promise<void> {
     const { _id, model, version, state } = doc;
-    await this.releaseStalePins(doc);
     if (!(await this.versions.markDeleting(_id))) {
       const aliases = await this.holders(doc);
       if (aliases.length === 0) {
@@ -93,14 +117,11 @@ export class DeletionService {
   private async holders({ model, version }: VersionDoc): Promise<string[]> {
     return (await this.aliases.aliasesByVersion(model)).get(version) ?? [];
   }
+}
 
-  /** A crash between a pin and its move leaves a pin that nobody stands behind. */
-  private async releaseStalePins(doc: VersionDoc): Promise<void> {
-    const { pins, pinnedAt, model, version } = doc;
-    if (pins.length === 0 || !pinnedAt || Date.now() - pinnedAt.getTime() < STALE_PIN_MS) return;
-    const holders = await this.holders(doc);
-    for (const alias of pins.filter((pin) => !holders.includes(pin))) {
-      await this.versions.unpin(model, version, alias);
-    }
-  }
+function busy(model: string): VersionInUseError {
+  return new VersionInUseError(
+    `Model ${model} is being uploaded to; wait for the upload, then delete it`,
+    { model },
+  );
 }

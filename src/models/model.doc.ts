@@ -17,6 +17,8 @@ export interface ModelDoc {
   readonly batching?: BatchingSettings;
   /** The highest number ever given; it only grows. */
   readonly lastVersion: number;
+  /** The first number of this life of the model: greater than 1 after a deletion. */
+  readonly firstVersion: number;
   /** A deleted model keeps its document, so that its numbers are never given again. */
   readonly deleted: boolean;
   readonly createdAt: Date;

@@ -52,6 +52,9 @@ export class ModelsRepository {
             description: { $ifNull: ['$description', ''] },
             tags: { $ifNull: ['$tags', []] },
             createdAt: { $cond: [isNew, '$$NOW', '$createdAt'] },
+            firstVersion: {
+              $cond: [isNew, { $add: [{ $ifNull: ['$lastVersion', 0] }, 1] }, '$firstVersion'],
+            },
             updatedAt: '$$NOW',
             deleted: false,
           },
@@ -108,15 +111,25 @@ export class ModelsRepository {
     if (matchedCount === 0) throw modelNotFound(model);
   }
 
-  /** Leaves the document as the keeper of the numbers. */
-  async markDeleted(model: string): Promise<void> {
-    await this.models.updateOne(
-      { _id: model },
+  /**
+   * Leaves the document as the keeper of the numbers.
+   *
+   * @returns false when a number was given since `lastVersion` was read
+   */
+  async markDeleted(model: string, lastVersion: number): Promise<boolean> {
+    const { matchedCount } = await this.models.updateOne(
+      { _id: model, deleted: false, lastVersion },
       {
         $set: { deleted: true, description: '', tags: [], updatedAt: new Date() },
         $unset: { recording: '', batching: '' },
       },
     );
+    return matchedCount === 1;
+  }
+
+  /** Takes a deletion back that turned out to be wrong before anything was removed. */
+  async unmarkDeleted(model: string, lastVersion: number): Promise<void> {
+    await this.models.updateOne({ _id: model, lastVersion }, { $set: { deleted: false } });
   }
 
   private async summaries(stages: Document[]): Promise<ModelSummary[]> {

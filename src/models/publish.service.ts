@@ -150,6 +150,8 @@ export class PublishService {
   private async prove(doc: VersionDoc, lease: UploadLease): Promise<VersionDoc> {
     const { _id, model, version, uploadId } = doc;
     try {
+      // A deletion that came between the number and its document has not seen the document.
+      await this.models.assertExists(model);
       for (const { path, ref } of doc.files) {
         await this.artifacts.seal(ref, `${model}/${version}/${path}`);
       }

@@ -16,6 +16,8 @@ export interface UploadIntentDoc {
   readonly uploadId: string;
   readonly model: string;
   readonly leaseUntil: Date;
+  /** Set when the reaper has taken the upload over. */
+  readonly reaping?: boolean;
 }
 
 /** How long an upload may give no sign of life. */
@@ -44,7 +46,7 @@ export class UploadIntentsRepository {
 
   /** @returns how many intents of the upload are still held */
   async renew(uploadId: string): Promise<number> {
-    const { matchedCount } = await this.intents.updateMany({ uploadId }, [
+    const { matchedCount } = await this.intents.updateMany({ uploadId, reaping: { $ne: true } }, [
       { $set: { leaseUntil: leaseEnd() } },
     ]);
     return matchedCount;
@@ -54,10 +56,22 @@ export class UploadIntentsRepository {
     await this.intents.deleteMany({ uploadId });
   }
 
-  /** Takes over one upload whose lease ran out, or any upload when nobody else can be writing. */
-  async findAbandoned(soleOwner: boolean): Promise<UploadIntentDoc | null> {
-    const ranOut: Filter<UploadIntentDoc> = { $expr: { $lt: ['$leaseUntil', '$$NOW'] } };
-    return await this.intents.findOne(soleOwner ? {} : ranOut);
+  /**
+   * Takes one upload over whose lease ran out, or any upload when nobody else can be writing: from
+   * then on its writer cannot renew, and finds out before it publishes.
+   */
+  async claimAbandoned(soleOwner: boolean): Promise<string | null> {
+    const ranOut: Filter<UploadIntentDoc> = soleOwner
+      ? {}
+      : { $expr: { $lt: ['$leaseUntil', '$$NOW'] } };
+    const intent = await this.intents.findOne(ranOut);
+    if (!intent) return null;
+    const { uploadId } = intent;
+    const { matchedCount } = await this.intents.updateMany(
+      { uploadId, ...ranOut },
+      { $set: { reaping: true } },
+    );
+    return matchedCount > 0 ? uploadId : null;
   }
 
   async listFiles(uploadId: string): Promise<ObjectId[]> {

@@ -32,9 +32,9 @@ export class UploadReaper {
   async reap(soleOwner = false): Promise<number> {
     let reaped = await this.deletion.finishInterrupted();
     for (;;) {
-      const intent = await this.intents.findAbandoned(soleOwner);
-      if (!intent) return reaped;
-      await this.finish(intent.uploadId);
+      const uploadId = await this.intents.claimAbandoned(soleOwner);
+      if (uploadId === null) return reaped;
+      await this.finish(uploadId);
       reaped++;
     }
   }

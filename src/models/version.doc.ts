@@ -45,9 +45,8 @@ export interface VersionDoc {
   readonly engines: EngineReports;
   readonly warnings: readonly string[];
   readonly failure: { readonly code: string; readonly message: string } | null;
-  /** Aliases that hold the version: set before an alias moves here, taken away after it left. */
+  /** Aliases that point here: set and taken away with the move, in one transaction. */
   readonly pins: readonly string[];
-  readonly pinnedAt?: Date;
 }
 
 /** What a loader needs of a version. */

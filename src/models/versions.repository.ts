@@ -173,21 +173,12 @@ export class VersionsRepository {
     return await this.change(
       id,
       { state: 'ready' },
-      { $set: { state: 'quarantined', failure: { code: 'artifact_corrupt', message: reason } } },
+      {
+        $set: { state: 'quarantined', failure: { code: 'artifact_corrupt', message: reason } },
+        // The same content can be uploaded again, as a new version.
+        $unset: { digestClaim: '' },
+      },
     );
-  }
-
-  /** Holds a ready version for an alias that is about to point at it. */
-  async pin(model: string, version: number, alias: string): Promise<boolean> {
-    return await this.change(
-      versionId(model, version),
-      { state: 'ready' },
-      { $addToSet: { pins: alias }, $currentDate: { pinnedAt: true } },
-    );
-  }
-
-  async unpin(model: string, version: number, alias: string): Promise<void> {
-    await this.versions.updateOne({ _id: versionId(model, version) }, { $pull: { pins: alias } });
   }
 
   /** Only a version that no alias holds can go. */

@@ -683,7 +683,16 @@ describe('aliases', () => {
     expect((await rollback(model, { alias: 'nothing', to: 1 })).status).toBe(404);
     expect((await rollback('nothing', { to: 1 })).status).toBe(404);
     expect((await rollback(model, { to: 'previous' })).status).toBe(409);
-    for (const to of ['first', 0, -1, 1.5, { at: 'x' }, { $gt: 0 }, null, [1]]) {
+    for (const to of [
+      ...['first', 0, -1, 1.5, null, [1]],
+      ...[
+        { at: 'x' },
+        { $gt: 0 },
+        { at: '2099' },
+        { at: '2026-02-30' },
+        { at: '2026-01-01T00:00:00' },
+      ],
+    ]) {
       expect((await rollback(model, { to })).status).toBe(422);
     }
     expect(await live(model)).toBe(1);
@@ -776,6 +785,67 @@ describe('delete', () => {
       version: 3,
       aliases: ['live'],
     });
+  });
+
+  it('never takes away what live points at, however moves raced before (25)', async () => {
+    const model = freshModel();
+    for (const label of ['a', 'b', 'c']) {
+      await upload(service.url, model, v1, { metadata: { labels: Array(10).fill(label) } });
+    }
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(
+        Array.from(
+          { length: 12 },
+          async (_, i) =>
+            await sendJson('PUT', `${api}/models/${model}/aliases/live`, { version: (i % 3) + 1 }),
+        ),
+      );
+      const version = await live(model);
+
+      const removed = await sendJson('DELETE', `${api}/models/${model}/versions/${version}`);
+
+      expect(removed.status).toBe(409);
+      const pinned = await service.db
+        .collection('versions')
+        .find({ model, pins: 'live' })
+        .toArray();
+      expect(pinned.map((doc) => doc['version'])).toEqual([version]);
+    }
+  });
+
+  it('of a model leaves no version behind that an upload was told of', async () => {
+    for (let round = 0; round < 8; round++) {
+      const model = freshModel();
+      const [removed, ...uploads] = await Promise.all([
+        (async () => {
+          await new Promise((resolve) => setTimeout(resolve, round * 15));
+          return await sendJson('DELETE', `${api}/models/${model}`);
+        })(),
+        upload(service.url, model, v1),
+        upload(service.url, model, v2),
+      ]);
+
+      const ready = await service.db
+        .collection('versions')
+        .countDocuments({ model, state: { $in: ['ready', 'pending', 'verifying'] } });
+      const accepted = uploads.filter(({ status }) => status === 201).length;
+      expect([204, 404, 409]).toContain(removed.status);
+      if (ready > 0) expect((await get(`/models/${model}`)).status).toBe(200);
+      expect(ready).toBe(accepted);
+    }
+  });
+
+  it('lets a damaged version be uploaded again, as a new one', async () => {
+    const model = freshModel();
+    await upload(service.url, model, v1);
+    const doc = await service.db.collection('versions').findOne({ model, version: 1 });
+    const target = doc?.['files'].find(({ path }: { path: string }) => path.endsWith('.bin'));
+    await service.db.collection('artifacts.chunks').deleteOne({ files_id: target.ref.fileId });
+    expect((await get(`/models/${model}/versions/1/files/${target.path}`)).status).toBe(500);
+
+    const { status, body } = await upload(service.url, model, v1);
+
+    expect([status, body.version, body.state]).toEqual([201, 2, 'ready']);
   });
 
   it('never lets an alias point at a version that is being deleted (25)', async () => {

@@ -57,7 +57,11 @@ describe('alias moves under load', () => {
 
   it('records every answer with the version that gave it, exactly once', async () => {
     const ids = new Set<string>();
-    for (let i = 0; i < 20; i++) ids.add((await predict('digits')).body.predictionId);
+    for (let i = 0; i < 20; i++) {
+      const { status, body } = await predict('digits');
+      expect([status, body.error]).toEqual([200, undefined]);
+      ids.add(body.predictionId);
+    }
 
     const records = await service.db.collection('predictions').find().toArray();
 

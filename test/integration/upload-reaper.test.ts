@@ -1,6 +1,5 @@
 import { ObjectId } from 'mongodb';
 
-import { AliasesService } from '../../src/models/aliases.service';
 import { UploadReaper } from '../../src/models/upload-reaper.service';
 import { bootService, type BootedService } from '../support/boot';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
@@ -128,20 +127,5 @@ describe('UploadReaper', () => {
     const left = await db.collection('artifacts.chunks').countDocuments({ files_id: { $in: ids } });
     expect(left).toBe(0);
     expect((await db.collection('versions').findOne({ version: 1 }))?.['state']).toBe('deleted');
-  });
-
-  it('does not count an alias that a crash left half-moved as a holder for ever (25)', async () => {
-    await upload(service.url, 'digits', files);
-    await upload(service.url, 'digits', files, { metadata: { labels: Array(10).fill('b') } });
-    await service.db
-      .collection('versions')
-      .updateOne({ version: 2 }, { $set: { pins: ['canary'], pinnedAt: LONG_AGO } });
-    expect(await service.service.app.get(AliasesService).aliasesByVersion('digits')).toEqual(
-      new Map([[1, ['live']]]),
-    );
-
-    const { status } = await sendJson('DELETE', `${service.url}/api/models/digits/versions/2`);
-
-    expect(status).toBe(204);
   });
 });

@@ -53,6 +53,7 @@ export async function publishStored(
     tags: [],
     ...(recording ? { recording } : {}),
     lastVersion: 1,
+    firstVersion: 1,
     deleted: false,
     createdAt: now,
     updatedAt: now,
