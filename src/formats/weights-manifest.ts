@@ -186,8 +186,10 @@ function checkQuantization(
   }
   // TensorFlow.js would take a text for a number here and make NaN of every weight.
   for (const key of kind.isScaled ? ['min', 'scale'] : []) {
-    if (!Number.isFinite(quantization[key])) {
-      faults.add(`${path}.${key}`, 'a finite number was expected');
+    const value = quantization[key];
+    // Weights are float32 once they are expanded: what does not fit one becomes Infinity.
+    if (typeof value !== 'number' || !Number.isFinite(Math.fround(value))) {
+      faults.add(`${path}.${key}`, 'a number that float32 can hold was expected');
     }
   }
   return kind.bytes;

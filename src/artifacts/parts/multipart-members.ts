@@ -37,13 +37,21 @@ export async function* multipartMembers(
   fields: Map<string, string>,
   textFields: readonly string[],
 ): AsyncGenerator<Member> {
-  const form = openForm(contentType, limits, fields, textFields);
+  const form = openForm(contentType, limits, fields);
   pipeline(source, form, ignore);
+  let files = 0;
   try {
     for await (const event of on(form, 'file', { close: ['finish', 'close'] })) {
-      const [, body, info] = event as [string, Readable, FileInfo];
-      // The listener of openForm has refused a part without one.
-      yield { name: info.filename ?? '', kind: 'file', body: bodyOf(body) };
+      const [name, body, { filename }] = event as [string | undefined, Readable, FileInfo];
+      if (++files > limits.maxParts) throw tooManyFiles(limits);
+      if (!name) throw new MultipartSyntaxError('A file part of the form has no field name');
+      if (textFields.includes(name)) {
+        throw new MultipartSyntaxError(`The field ${name} is text, not a file`);
+      }
+      if (filename === undefined) {
+        throw new MultipartSyntaxError(`The file part ${name} has no filename to be its path`);
+      }
+      yield { name: filename, kind: 'file', body: bodyOf(body) };
     }
   } catch (error) {
     throw translate(error);
@@ -52,28 +60,16 @@ export async function* multipartMembers(
   }
 }
 
-function openForm(
-  contentType: string,
-  limits: PartLimits,
-  fields: Map<string, string>,
-  textFields: readonly string[],
-): Busboy {
+function openForm(contentType: string, limits: PartLimits, fields: Map<string, string>): Busboy {
   const form = createForm(contentType, limits);
   const refuse = (error: StoreError): void => void form.destroy(error);
   let files = 0;
   // Both kinds of failure are met by whoever iterates; a part no one has got to yet would shout.
   form.on('error', ignore);
-  form.on('file', (name: string | undefined, body, info) => {
+  form.on('file', (_name, body) => {
     body.on('error', ignore);
-    if (++files > limits.maxParts) {
-      refuse(new MultipartSyntaxError(`The form has more than ${limits.maxParts} files`));
-    } else if (!name) {
-      refuse(new MultipartSyntaxError('A file part of the form has no field name'));
-    } else if (textFields.includes(name)) {
-      refuse(new MultipartSyntaxError(`The field ${name} is text, not a file`));
-    } else if (!(info as Partial<FileInfo>).filename) {
-      refuse(new MultipartSyntaxError(`The file part ${name} has no filename to be its path`));
-    }
+    // Also here, because parts without a byte in them are not held back by anything.
+    if (++files > limits.maxParts) refuse(tooManyFiles(limits));
   });
   form.on('field', (name: string | undefined, value, { valueTruncated }) => {
     if (!name) {
@@ -89,6 +85,10 @@ function openForm(
     }
   });
   return form;
+}
+
+function tooManyFiles({ maxParts }: PartLimits): MultipartSyntaxError {
+  return new MultipartSyntaxError(`The form has more than ${maxParts} files`);
 }
 
 function createForm(contentType: string, { maxFieldBytes }: PartLimits): Busboy {

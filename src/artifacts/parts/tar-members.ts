@@ -25,7 +25,9 @@ interface FullHeader extends Omit<Header, 'type'> {
  */
 export async function* tarMembers(source: AsyncIterable<Buffer>): AsyncGenerator<Member> {
   const extract = createExtract();
-  const fed = feed(source, extract);
+  // Why the source broke: whoever reads on is only told that the reader was destroyed.
+  const broken: Broken = {};
+  const fed = feed(source, extract, broken);
   let name = '';
   let endOfMembers = 0;
   try {
@@ -33,21 +35,25 @@ export async function* tarMembers(source: AsyncIterable<Buffer>): AsyncGenerator
       const header = entry.header as FullHeader;
       const { size } = header;
       name = header.name;
-      yield { name, kind: kindOf(header), declaredBytes: size, body: bodyOf(entry, name) };
+      yield { name, kind: kindOf(header), declaredBytes: size, body: bodyOf(entry, name, broken) };
       endOfMembers = header.byteOffset + Math.ceil(size / RECORD_BYTES) * RECORD_BYTES;
     }
     if ((await fed) < endOfMembers + RECORD_BYTES) {
       throw new ArchiveDamagedError(name, 'the tar ends here without its end marker');
     }
   } catch (error) {
-    throw translate(error, name);
+    throw translate(broken.error ?? error, name);
   } finally {
     extract.destroy(null);
   }
 }
 
 /** Writes the source into the reader at the pace of whoever reads the members; returns its length. */
-async function feed(source: AsyncIterable<Buffer>, extract: Extract): Promise<number> {
+async function feed(
+  source: AsyncIterable<Buffer>,
+  extract: Extract,
+  broken: Broken,
+): Promise<number> {
   let bytes = 0;
   try {
     for await (const piece of source) {
@@ -58,6 +64,7 @@ async function feed(source: AsyncIterable<Buffer>, extract: Extract): Promise<nu
     extract.end(null);
   } catch (error) {
     // Reaches the reader of the members, or of the bytes of one.
+    broken.error = error;
     extract.destroy(error as Error);
   }
   return bytes;
@@ -73,12 +80,16 @@ async function drained(extract: Extract): Promise<void> {
   });
 }
 
-async function* bodyOf(entry: Entry, name: string): AsyncGenerator<Buffer> {
+async function* bodyOf(entry: Entry, name: string, broken: Broken): AsyncGenerator<Buffer> {
   try {
     for await (const piece of entry) yield piece as Buffer;
   } catch (error) {
-    throw translate(error, name);
+    throw translate(broken.error ?? error, name);
   }
+}
+
+interface Broken {
+  error?: unknown;
 }
 
 function kindOf({ name, type, size, pax }: FullHeader): Member['kind'] {

@@ -117,7 +117,7 @@ describe('the weights manifest', () => {
 
     expect(
       faultsOf(new Map([...files, ['model.json', new TextEncoder().encode(text)]]))[0],
-    ).toContain('quantization.scale: a finite number was expected');
+    ).toContain('quantization.scale: a number that float32 can hold was expected');
   });
 
   it('may not have int32 as float16 (44)', () => {
