@@ -20,6 +20,7 @@ import { type DatabaseService } from './mongo/database.service';
 import { MongoModule } from './mongo/mongo.module';
 import { type Schema } from './mongo/schema';
 import { PredictionsModule } from './predictions/predictions.module';
+import { ImageModule } from './protocols/image/image.module';
 import { ModelRuntime } from './runtime/model-runtime.service';
 import { RuntimeModule } from './runtime/runtime.module';
 
@@ -69,6 +70,7 @@ export class AppModule implements NestModule {
         ModelsModule,
         RuntimeModule,
         PredictionsModule,
+        ImageModule,
         HealthModule,
       ],
       providers: [{ provide: APP_FILTER, useValue: new ErrorFilter(foundation.logger) }],
@@ -77,6 +79,8 @@ export class AppModule implements NestModule {
 
   configure(consumer: MiddlewareConsumer): void {
     consumer.apply(requestId).forRoutes('{*path}');
-    consumer.apply(RequireDatabase).forRoutes('api/{*path}');
+    consumer
+      .apply(RequireDatabase)
+      .forRoutes('api/{*path}', 'prediction', 'prediction/{*path}', 'predictions');
   }
 }

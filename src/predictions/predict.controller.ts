@@ -8,6 +8,7 @@ import { CONFIG } from '../config/config.tokens';
 import { readQuery } from '../http/query';
 import { assertJson, readBody } from '../http/raw-body';
 import { parseStrictJson } from '../http/strict-json';
+import { whenGone } from '../http/when-gone';
 import { type ResolvedVersion, VersionResolver } from '../models/version-resolver.service';
 import { type ImageInputs, readImages } from './image-inputs';
 import { bringsImages, readImageRequest } from './image-request';
@@ -115,13 +116,4 @@ function toAnswer(
     rows,
     batchRows,
   };
-}
-
-/** Aborts when the connection closes before the answer went out. */
-function whenGone(response: Response): AbortSignal {
-  const gone = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
-  });
-  return gone.signal;
 }

@@ -3,8 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { InputsStore } from './inputs.store';
 import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
 import { type PredictionDoc } from './prediction.doc';
-import { PredictionNotFoundError } from './predictions.errors';
-import { PredictionsRepository } from './predictions.repository';
+import { InputMissingError, PredictionNotFoundError } from './predictions.errors';
+import { type PredictionFilter, PredictionsRepository } from './predictions.repository';
 import { decodeTensorFile } from './tensor-file';
 
 /** Inputs larger than this are shown without values: as JSON they would take ten times that. */
@@ -33,6 +33,34 @@ export class PredictionRecords {
     }
     const tensors = decodeTensorFile(await this.inputs.contentOf(input));
     return toPredictionAnswer(prediction, tensors);
+  }
+
+  /**
+   * A record together with the stored bytes of its input.
+   *
+   * @throws PredictionNotFoundError, InputMissingError, InputCorruptError
+   */
+  async getWithContent(
+    id: string,
+  ): Promise<{ readonly prediction: PredictionAnswer; readonly content: Buffer }> {
+    const found = await this.predictions.findWithInput(id);
+    if (!found) throw notFound(id);
+    const { prediction, input } = found;
+    if (!input) {
+      const { digest } = prediction.input;
+      throw new InputMissingError('The bytes of this input are not stored', { digest });
+    }
+    const content = await this.inputs.contentOf(input);
+    return { prediction: toPredictionAnswer(prediction), content };
+  }
+
+  /** What came through the image service, newest first, with the values of outputs that are small. */
+  async listImages(
+    filter: Pick<PredictionFilter, 'model'>,
+    page: { readonly limit: number; readonly before?: string },
+  ): Promise<PredictionAnswer[]> {
+    const docs = await this.predictions.listWithOutputs({ ...filter, protocol: 'image' }, page);
+    return docs.map((doc) => toPredictionAnswer(doc));
   }
 
   /** @throws PredictionNotFoundError */

@@ -72,7 +72,7 @@ export class PredictionsController {
   @GetPredictionDocs()
   async get(@Param('id') id: string, @Req() request: Request): Promise<PredictionAnswer> {
     readQuery(request, {});
-    return await this.records.get(parseId(id));
+    return await this.records.get(parsePredictionId(id));
   }
 
   @Get(':id/input')
@@ -83,7 +83,7 @@ export class PredictionsController {
     @Res() response: Response,
   ): Promise<void> {
     readQuery(request, {});
-    const { digest, kind, contentType } = await this.records.getInputSummary(parseId(id));
+    const { digest, kind, contentType } = await this.records.getInputSummary(parsePredictionId(id));
     response.setHeader('Cache-Control', IMMUTABLE);
     const etag = `"${digest}"`;
     response.setHeader('ETag', etag);
@@ -137,7 +137,7 @@ function idAfter(cursor: string, scope: string): string {
 }
 
 /** @throws BadPredictionIdError */
-function parseId(id: string): string {
+export function parsePredictionId(id: string): string {
   if (!ID.test(id)) {
     throw new BadPredictionIdError('An id of a prediction has 24 hexadecimal digits', {
       id: id.slice(0, 60),

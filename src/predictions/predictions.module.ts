@@ -23,6 +23,6 @@ import { QueuedRecorder } from './queued-recorder.service';
     PredictService,
     PredictionRecords,
   ],
-  exports: [PredictService],
+  exports: [PredictService, PredictionRecords],
 })
 export class PredictionsModule {}

@@ -12,6 +12,7 @@ import {
   type PredictionDoc,
   type PredictionRecord,
   type PredictionStatus,
+  type Protocol,
   type StoredTensor,
 } from './prediction.doc';
 
@@ -21,6 +22,7 @@ export interface PredictionFilter {
   readonly version?: number;
   readonly alias?: string;
   readonly status?: PredictionStatus;
+  readonly protocol?: Protocol;
   readonly callerId?: string;
   readonly since?: Date;
   readonly until?: Date;
@@ -30,6 +32,9 @@ export interface PredictionFilter {
 
 /** Rows of `top` that a list shows. */
 const LISTED_TOP_ROWS = 16;
+
+/** Values of outputs that a list of images shows, for each. */
+const LISTED_OUTPUT_BYTES = 16 * 1024;
 
 /** The last second that an ObjectId can name. */
 const LAST_SECOND = 0xffffffff;
@@ -76,6 +81,12 @@ export class PredictionsRepository {
         partialFilterExpression: { status: 'failed' },
       },
       {
+        name: 'image_newest',
+        key: { protocol: 1, _id: -1 },
+        reason: 'what came through the image service, newest first',
+        partialFilterExpression: { protocol: 'image' },
+      },
+      {
         name: 'caller_newest',
         key: { callerId: 1, _id: -1 },
         reason: 'the predictions under an id that the caller gave',
@@ -120,6 +131,24 @@ export class PredictionsRepository {
       .project<PredictionDoc>({ 'outputs.values': 0, top: { $slice: LISTED_TOP_ROWS } })
       .sort({ _id: -1 })
       .limit(page.limit)
+      .toArray();
+  }
+
+  /** With the values of outputs that are small together. */
+  async listWithOutputs(
+    filter: PredictionFilter,
+    page: { readonly limit: number; readonly before?: string },
+  ): Promise<PredictionDoc[]> {
+    const outputs = { $ifNull: ['$outputs', []] };
+    const bytes = { $sum: { $map: { input: outputs, in: { $binarySize: '$$this.values' } } } };
+    const isSmall = { $lte: [bytes, LISTED_OUTPUT_BYTES] };
+    return await this.predictions
+      .aggregate<PredictionDoc>([
+        { $match: toQuery(filter, page.before) },
+        { $sort: { _id: -1 } },
+        { $limit: page.limit },
+        { $set: { outputs: { $cond: [isSmall, '$outputs', '$$REMOVE'] } } },
+      ])
       .toArray();
   }
 

@@ -266,4 +266,13 @@ describe('POST /api/models/{ref}/predict with images', () => {
     const { body } = await predict('digits', form(files));
     expect(body.error).toContain('File 2 (b.jpg)');
   });
+
+  it('asks for the model where the image service has no default', async () => {
+    const answer = await fetch(`${service.url}/prediction`, {
+      method: 'POST',
+      body: form([['a.png', image('one-pixel.png')]]),
+    });
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({ details: { faults: [{ path: 'model' }] } });
+  });
 });
