@@ -1,9 +1,12 @@
-/** A model as files, made for benches: real layers, weights spread as trained ones are. */
-export type ModelFiles = Readonly<Record<string, Uint8Array | string>>;
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
-/** A stack of dense layers, e.g. `[30, 64, 32, 1]`; the seed makes the bytes distinct. */
-export function denseModel(units: readonly number[], seed: number): ModelFiles {
-  const random = normal(seed);
+/** A model as files by path. */
+export type ModelFiles = Readonly<Record<string, Buffer>>;
+
+/** A stack of dense layers, e.g. `[30, 64, 32, 1]`, whose weights are spread as trained ones are. */
+export function denseModel(units: readonly number[]): ModelFiles {
+  const random = normal(7);
   const specs: { name: string; shape: number[]; dtype: string }[] = [];
   const tensors: Float32Array[] = [];
   const layers = units.slice(1).map((size, index) => {
@@ -11,9 +14,9 @@ export function denseModel(units: readonly number[], seed: number): ModelFiles {
     const name = `dense_${index}`;
     specs.push({ name: `${name}/kernel`, shape: [inputs, size], dtype: 'float32' });
     specs.push({ name: `${name}/bias`, shape: [size], dtype: 'float32' });
-    const spread = Math.sqrt(2 / (inputs + size));
-    tensors.push(Float32Array.from({ length: inputs * size }, () => random() * spread));
-    tensors.push(new Float32Array(size));
+    const deviation = Math.sqrt(2 / (inputs + size));
+    tensors.push(Float32Array.from({ length: inputs * size }, () => random() * deviation));
+    tensors.push(Float32Array.from({ length: size }, () => random() * 0.01));
     return {
       class_name: 'Dense',
       config: {
@@ -37,30 +40,48 @@ export function denseModel(units: readonly number[], seed: number): ModelFiles {
     },
     weightsManifest: [{ paths: ['weights.bin'], weights: specs }],
   };
-  const weights = Buffer.concat(
-    tensors.map(({ buffer, byteOffset, byteLength }) =>
-      Buffer.from(buffer, byteOffset, byteLength),
-    ),
+  return {
+    'model.json': Buffer.from(JSON.stringify(modelJson)),
+    'weights.bin': Buffer.concat(tensors.map(({ buffer }) => Buffer.from(buffer))),
+  };
+}
+
+/** A trained model of the shared test material, or null where that is not at hand. */
+export function fixtureModel(name: string): ModelFiles | null {
+  const root = process.env['GRIDSTOW_FIXTURES'] ?? join(__dirname, '../../../shared/fixtures');
+  const folder = join(root, name);
+  if (!existsSync(join(folder, 'model.json'))) return null;
+  const paths = readdirSync(folder).filter((path) => path !== 'golden.json');
+  return Object.fromEntries(paths.map((path) => [path, readFileSync(join(folder, path))]));
+}
+
+/**
+ * The same model with other weights of the same spread: each weight file turned by some bytes.
+ *
+ * No store can then answer from what it has, not even per tensor.
+ */
+export function withFreshWeights(files: ModelFiles, round: number): ModelFiles {
+  return Object.fromEntries(
+    Object.entries(files).map(([path, content]) => {
+      if (path === 'model.json') return [path, content];
+      // A multiple of four, so that float32 values stay whole.
+      const turn = (round * 4 * 10_007) % content.length;
+      return [path, Buffer.concat([content.subarray(turn), content.subarray(0, turn)])];
+    }),
   );
-  return { 'model.json': JSON.stringify(modelJson), 'weights.bin': weights };
 }
 
-export function sizeOf(files: ModelFiles): number {
-  return Object.values(files).reduce((sum, content) => sum + Buffer.byteLength(content), 0);
+export function weightsOf(files: ModelFiles): Buffer {
+  return Buffer.concat(
+    Object.keys(files)
+      .filter((path) => path !== 'model.json')
+      .sort()
+      .map((path) => files[path]!),
+  );
 }
 
-export async function uploadModel(url: string, model: string, files: ModelFiles): Promise<number> {
-  const form = new FormData();
-  for (const [path, content] of Object.entries(files))
-    form.append('file', new Blob([content]), path);
-  const response = await fetch(`${url}/api/models/${model}/versions`, {
-    method: 'POST',
-    body: form,
-  });
-  const body = (await response.json()) as { version: number; error?: string };
-  if (response.status !== 201)
-    throw new TypeError(`upload: ${response.status} ${body.error ?? ''}`);
-  return body.version;
+export function mebibytes(bytes: number): number {
+  return bytes / 1024 ** 2;
 }
 
 /** Numbers of a normal distribution (Box-Muller over mulberry32). */

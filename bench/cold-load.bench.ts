@@ -1,92 +1,99 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 
 import { GridFSBucket, MongoClient } from 'mongodb';
 import { compress } from 'zstd-napi';
 
-import { alternate } from './alternate';
-import { denseModel, type ModelFiles, uploadModel } from './bench-models';
-import { type BenchService } from './bench-service';
-import { report } from './report';
+import { alternate, type Sample } from './alternate';
+import { type Bench } from './bench';
+import { denseModel, mebibytes, type ModelFiles, weightsOf } from './bench-models';
+import { type Result } from './report';
+import { send, turnRecordingOff, upload, uploadBody } from './service-client';
 
-const run = promisify(execFile);
-
-/** How long from bytes in the database to a model that answers? */
-export async function benchColdLoad(service: BenchService, rounds: number): Promise<void> {
-  const models: readonly (readonly [string, readonly number[]])[] = [
-    ['32 MiB', [1024, 4096, 1024, 10]],
-    ['20 KiB', [30, 64, 32, 1]],
-  ];
-  const results = [];
-  for (const [size, units] of models) {
-    const model = `load-${units.join('-')}`;
-    const files = denseModel(units, 7);
-    const version = await uploadModel(service.url, model, files);
-    const name = await storeStock(service.mongoUri, files);
-    const versionUrl = `${service.url}/api/models/${model}/versions/${version}`;
-    const figures = await alternate(
-      [
-        {
-          name: 'service: unload, then load into an executor',
-          role: 'ours',
-          run: async () => {
-            await post(`${versionUrl}/unload`);
-            const start = performance.now();
-            await post(`${versionUrl}/load`);
-            return 1000 / (performance.now() - start);
-          },
-        },
-        {
-          name: 'driver stream, zstd, tf.loadLayersModel in one process',
-          role: 'floor',
-          run: async () => {
-            const { stdout } = await run(process.execPath, [
-              join(__dirname, 'stock-load.entry.js'),
-              service.mongoUri,
-              name,
-            ]);
-            return 1000 / Number(stdout.trim().split('\n').at(-1));
-          },
-        },
-      ],
-      rounds,
-    );
-    results.push({
-      question: `Cold load of a ${size} model`,
-      unit: 'loads/s',
-      rounds,
-      figures,
-      notes: [
-        'The stock load starts its clock after the process, the engine and the client are up.',
-      ],
-    });
-  }
-  report('cold-load', results);
+/** What the stock loader answers: how long each step took. */
+export interface StockTimes {
+  readonly loadMs: number;
+  readonly firstMs: number;
 }
 
-async function storeStock(uri: string, files: ModelFiles): Promise<string> {
+/** How long does it take from bytes in the database to a first prediction? */
+export const benchColdLoad: Bench = async (service, { rounds, bigModel }) => {
+  const stock = fork(join(__dirname, 'stock-load.entry.js'), [service.mongoUri]);
+  await once(stock, 'message');
+  const results: Result[] = [];
+  try {
+    for (const units of [bigModel, [30, 64, 32, 1]]) {
+      const files = denseModel(units);
+      const name = `cold-${units.join('-')}`;
+      const version = await upload(service.url, name, await uploadBody(files));
+      await turnRecordingOff(service.url, name);
+      await storeStock(service.mongoUri, name, files);
+      const versionUrl = `${service.url}/api/models/${name}/versions/${version}`;
+      const row = Array.from({ length: units[0]! }, (_, index) => Math.sin(index));
+      const standing = await alternate(
+        [
+          {
+            name: 'service: read, verify, load, warm up; first answer (HTTP)',
+            role: 'ours',
+            run: async () => await coldLoad(versionUrl, row),
+          },
+          {
+            name: 'driver streams, zstd, tf.loadLayersModel, one process',
+            role: 'floor',
+            run: async () => await stockLoad(stock, name, row),
+          },
+        ],
+        rounds,
+      );
+      const size = weightsOf(files).length;
+      const shown =
+        size > 1e6 ? `${mebibytes(size).toFixed(0)} MiB` : `${Math.round(size / 1024)} KiB`;
+      results.push({
+        question: `From bytes in the database to the first prediction, ${shown} of weights`,
+        unit: 'loads/s',
+        rounds,
+        ...standing,
+        notes: ['Both in processes that are up, with engine and database client started.'],
+      });
+    }
+  } finally {
+    stock.kill('SIGTERM');
+  }
+  return results;
+};
+
+async function coldLoad(versionUrl: string, row: readonly number[]): Promise<Sample> {
+  await send('POST', `${versionUrl}/unload`);
+  const start = performance.now();
+  await send('POST', `${versionUrl}/load`);
+  const loaded = performance.now();
+  await send('POST', `${versionUrl}/predict`, { instances: [row] });
+  return sample({ loadMs: loaded - start, firstMs: performance.now() - loaded });
+}
+
+async function stockLoad(
+  stock: ChildProcess,
+  name: string,
+  row: readonly number[],
+): Promise<Sample> {
+  stock.send({ name, row });
+  const [times] = (await once(stock, 'message')) as [StockTimes];
+  return sample(times);
+}
+
+function sample({ loadMs, firstMs }: StockTimes): Sample {
+  return { perSecond: 1000 / (loadMs + firstMs), details: { loadMs, firstMs } };
+}
+
+/** The files as a program without a store would keep them: compressed whole, in its own bucket. */
+async function storeStock(uri: string, name: string, files: ModelFiles): Promise<void> {
   const client = new MongoClient(uri);
   const bucket = new GridFSBucket(client.db('bench'), { bucketName: 'stock' });
-  const weights = Buffer.from(files['weights.bin'] ?? '');
-  const name = `stock-${weights.length}`;
-  for (const [suffix, content] of [
-    ['json', Buffer.from(files['model.json'] ?? '')],
-    ['bin', weights],
-  ] as const) {
-    await new Promise<void>((resolve, reject) => {
-      const upload = bucket.openUploadStream(`${name}.${suffix}`);
-      upload.once('finish', resolve);
-      upload.once('error', reject);
-      upload.end(compress(content));
-    });
+  for (const [path, content] of Object.entries(files)) {
+    const stored = bucket.openUploadStream(`${name}/${path}`);
+    stored.end(compress(content));
+    await once(stored, 'finish');
   }
   await client.close();
-  return name;
-}
-
-async function post(url: string): Promise<void> {
-  const response = await fetch(url, { method: 'POST' });
-  if (!response.ok) throw new TypeError(`${url}: ${response.status} ${await response.text()}`);
-  await response.arrayBuffer();
 }

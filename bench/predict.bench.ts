@@ -2,86 +2,90 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-import autocannon from 'autocannon';
-
 import { alternate, type Contender } from './alternate';
-import { denseModel, uploadModel } from './bench-models';
-import { type BenchService } from './bench-service';
-import { report, type Result } from './report';
-
-const UNITS = [30, 64, 32, 1];
-const SECONDS = 2;
+import { type Bench, type Effort } from './bench';
+import { loadWith } from './load-client';
+import { type Result } from './report';
+import {
+  type LoopRequest,
+  SERVED_MODELS,
+  servedModel,
+  type ServedModel,
+  SILENT,
+} from './served-models';
+import { turnRecordingOff, upload, uploadBody } from './service-client';
+import { type BenchService } from './start-service';
 
 /** How many predictions a second, with and without a record of each, and where is the limit? */
-export async function benchPredict(service: BenchService, rounds: number): Promise<void> {
-  const files = denseModel(UNITS, 7);
-  await uploadModel(service.url, 'mlp', files);
-  await uploadModel(service.url, 'mlp-unrecorded', files);
-  await fetch(`${service.url}/api/models/mlp-unrecorded`, {
-    method: 'PATCH',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ recording: 'off' }),
-  });
-  const [silent, inProcess] = [await startFloor('silent'), await startFloor('in-process')];
+export const benchPredict: Bench = async (service, effort) => {
   const results: Result[] = [];
-  try {
-    for (const connections of [1, 32]) {
-      const latencies = new Map<string, number[]>();
-      const over = (name: string, role: Contender['role'], url: string): Contender => ({
-        name,
-        role,
-        run: async () => {
-          const { perSecond, p99 } = await load(url, connections);
-          latencies.set(name, [...(latencies.get(name) ?? []), p99]);
-          return perSecond;
-        },
-      });
-      const api = `${service.url}/api/models`;
-      const figures = await alternate(
-        [
-          over('service, every prediction recorded durably', 'ours', `${api}/mlp/predict`),
-          over('service, recording off', 'ours', `${api}/mlp-unrecorded/predict`),
-          over('node:http that calls tfjs wasm on its one thread', 'peer', inProcess.url),
-          over('node:http that reads the body and answers nothing', 'floor', silent.url),
-          ...(connections === 1 ? [await bareEngine()] : []),
-        ],
-        rounds,
-      );
-      results.push({
-        question: `Predictions of a 30-64-32-1 MLP, JSON, ${connections} connection(s)`,
-        unit: 'requests/s',
-        rounds,
-        figures,
-        notes: [...latencies].map(
-          ([name, p99]) => `p99 ${Math.max(...p99).toFixed(0)} ms at worst: ${name}`,
-        ),
-      });
+  for (const name of SERVED_MODELS) {
+    const served = servedModel(name);
+    if (!served) {
+      console.log(`bench: left out ${name}, which is not here (GRIDSTOW_FIXTURES)`);
+      continue;
     }
-  } finally {
-    for (const { process } of [silent, inProcess]) process.kill('SIGTERM');
+    const body = await uploadBody(served.files);
+    for (const model of [name, `${name}-unrecorded`]) await upload(service.url, model, body);
+    await turnRecordingOff(service.url, `${name}-unrecorded`);
+    const floors = { silent: await startFloor(SILENT), computing: await startFloor(name) };
+    try {
+      for (const connections of [1, 32]) {
+        results.push(await measure({ service, effort, name, served, floors, connections }));
+      }
+    } finally {
+      for (const { process } of Object.values(floors)) process.kill('SIGTERM');
+    }
   }
-  report('predict', results);
+  return results;
+};
+
+interface Setting {
+  readonly service: BenchService;
+  readonly effort: Effort;
+  readonly name: string;
+  readonly served: ServedModel;
+  readonly floors: { readonly silent: Floor; readonly computing: Floor };
+  readonly connections: number;
 }
 
-const row = Array.from({ length: 30 }, (_, index) => Math.sin(index));
-
-async function load(
-  url: string,
-  connections: number,
-): Promise<{ readonly perSecond: number; readonly p99: number }> {
-  // A distinct caller's id is not needed: inputs repeat, as they do in production.
-  const result = await autocannon({
-    url,
-    connections,
-    duration: SECONDS,
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ instances: [row] }),
+async function measure(setting: Setting): Promise<Result> {
+  const { service, effort, name, served, floors, connections } = setting;
+  const over = (title: string, role: Contender['role'], url: string): Contender => ({
+    name: title,
+    role,
+    run: async () =>
+      await loadWith(url, { connections, loadMs: effort.loadMs, body: () => nextBody(served) }),
   });
-  if (result.non2xx > 0 || result.errors > 0) {
-    throw new TypeError(`${url}: ${result.non2xx} refused, ${result.errors} failed`);
-  }
-  return { perSecond: result['2xx'] / result.duration, p99: result.latency.p99 };
+  const models = `${service.url}/api/models`;
+  const standing = await alternate(
+    [
+      over('service, every prediction recorded durably', 'ours', `${models}/${name}/predict`),
+      over('service, recording off', 'ours', `${models}/${name}-unrecorded/predict`),
+      over('node:http + tfjs wasm on its one thread', 'peer', floors.computing.url),
+      over('node:http that reads the body, answers nothing', 'floor', floors.silent.url),
+      {
+        name: 'bare engine, one thread, no HTTP, row by row',
+        role: 'floor',
+        run: async () => ({ perSecond: await loop(floors.computing, served, effort.loadMs) }),
+      },
+    ],
+    effort.rounds,
+  );
+  return {
+    question: `Predictions of ${served.what}, JSON, one row each, ${connections} connection(s)`,
+    unit: 'requests/s',
+    rounds: effort.rounds,
+    ...standing,
+    notes: [],
+  };
+}
+
+let requests = 0;
+
+/** Every request has an input of its own, so that every input is stored. */
+function nextBody({ row }: ServedModel): string {
+  return JSON.stringify({ instances: [row(++requests / 2 ** 24)] });
 }
 
 interface Floor {
@@ -89,22 +93,14 @@ interface Floor {
   readonly process: ChildProcess;
 }
 
-async function startFloor(kind: 'silent' | 'in-process'): Promise<Floor> {
-  const child = fork(join(__dirname, 'floor-server.entry.js'), [kind, UNITS.join('-')]);
+async function startFloor(kind: string): Promise<Floor> {
+  const child = fork(join(__dirname, 'floor-server.entry.js'), [kind]);
   const [port] = (await once(child, 'message')) as [number];
   return { url: `http://127.0.0.1:${port}/`, process: child };
 }
 
-/** The engine alone, in a process of its own: no server can be faster. */
-async function bareEngine(): Promise<Contender> {
-  await Promise.resolve();
-  return {
-    name: 'bare engine, one thread, no HTTP, one row a call',
-    role: 'floor',
-    run: async () => {
-      const child = fork(join(__dirname, 'floor-server.entry.js'), ['loop', UNITS.join('-')]);
-      const [perSecond] = (await once(child, 'message')) as [number];
-      return perSecond;
-    },
-  };
+async function loop(floor: Floor, { row }: ServedModel, loopMs: number): Promise<number> {
+  floor.process.send({ row: row(0.5), loopMs } satisfies LoopRequest);
+  const [perSecond] = (await once(floor.process, 'message')) as [number];
+  return perSecond;
 }

@@ -1,38 +1,69 @@
 import { parseArgs } from 'node:util';
 
-import { type BenchService, startBenchService } from './bench-service';
+import { type Bench, type Effort } from './bench';
 import { benchColdLoad } from './cold-load.bench';
 import { benchPredict } from './predict.bench';
+import { printResult, writeResults } from './report';
+import { startService } from './start-service';
 import { benchUpload } from './upload.bench';
 
-const BENCHES: Readonly<Record<string, (service: BenchService, rounds: number) => Promise<void>>> =
-  {
-    upload: benchUpload,
-    'cold-load': benchColdLoad,
-    predict: benchPredict,
-  };
+const BENCHES: Readonly<Record<string, Bench>> = {
+  upload: benchUpload,
+  'cold-load': benchColdLoad,
+  predict: benchPredict,
+};
 
-/** `npm run bench`, `npm run bench -- predict`, `npm run bench -- --rounds 9`. */
-async function main(): Promise<void> {
+const USAGE = `usage: npm run bench -- [--rounds n] [--quick] [${Object.keys(BENCHES).join('|')} …]`;
+
+/** 64 MiB of float32 weights; the quick one has 6. */
+const FULL = { rounds: 5, bigModel: [2048, 4096, 2048, 10], loadMs: 1_500, slowModels: true };
+const QUICK = { rounds: 2, bigModel: [512, 2048, 256, 10], loadMs: 400, slowModels: false };
+
+interface Options {
+  readonly benches: readonly string[];
+  readonly effort: Effort;
+  readonly quick: boolean;
+}
+
+function readOptions(): Options {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { rounds: { type: 'string', default: '5' } },
+    options: { rounds: { type: 'string' }, quick: { type: 'boolean', default: false } },
   });
-  const rounds = Number(values.rounds);
-  const unknown = positionals.filter((name) => !(name in BENCHES));
-  if (!(rounds >= 1) || unknown.length > 0) {
-    throw new TypeError(`usage: npm run bench -- [--rounds n] [${Object.keys(BENCHES).join('|')}]`);
-  }
-  const wanted = positionals.length > 0 ? positionals : Object.keys(BENCHES);
-  const service = await startBenchService();
+  const effort = values.quick ? QUICK : FULL;
+  const rounds = values.rounds === undefined ? effort.rounds : Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new TypeError(USAGE);
+  if (positionals.some((name) => !Object.hasOwn(BENCHES, name))) throw new TypeError(USAGE);
+  return {
+    benches: positionals.length > 0 ? positionals : Object.keys(BENCHES),
+    effort: { ...effort, rounds },
+    quick: values.quick,
+  };
+}
+
+async function main(): Promise<void> {
+  const { benches, effort, quick } = readOptions();
+  const service = await startService();
+  const interrupted = (signal: NodeJS.Signals): void => {
+    // The database is a process of its own group: nobody else would stop it.
+    void service.stop().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143));
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    for (const name of wanted) await BENCHES[name]?.(service, rounds);
+    console.log(`bench: engine ${service.engine}, node ${process.version}`);
+    for (const name of benches) {
+      const results = await BENCHES[name]!(service, effort);
+      results.forEach(printResult);
+      // A quick look must not replace figures that were measured with care.
+      if (!quick) writeResults(name, service.engine, results);
+    }
   } finally {
     await service.stop();
   }
 }
 
 main().catch((error: unknown) => {
-  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  const { message, cause } = error instanceof Error ? error : { message: String(error) };
+  console.error(`bench: ${message}${cause instanceof Error ? ` (${cause.message})` : ''}`);
   process.exitCode = 1;
 });

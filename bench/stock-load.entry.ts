@@ -1,39 +1,36 @@
-import { dirname } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import * as tf from '@tensorflow/tfjs-core';
-import * as layers from '@tensorflow/tfjs-layers';
 import { GridFSBucket, MongoClient } from 'mongodb';
 import { decompress } from 'zstd-napi';
 
-/** Loads a model the way a program without a store would, and prints the milliseconds it took. */
-async function main(): Promise<void> {
-  const [uri = '', name = ''] = process.argv.slice(2);
-  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`);
-  await tf.setBackend('wasm');
-  await tf.ready();
-  const client = await new MongoClient(uri).connect();
-  const bucket = new GridFSBucket(client.db('bench'), { bucketName: 'stock' });
+import { type StockTimes } from './cold-load.bench';
+import { loadPlainModel, startEngine } from './plain-model';
 
-  const start = performance.now();
-  const read = async (suffix: string): Promise<Buffer> =>
-    decompress(await buffer(bucket.openDownloadStreamByName(`${name}.${suffix}`)));
-  const { modelTopology, weightsManifest } = JSON.parse((await read('json')).toString()) as {
-    modelTopology: object;
-    weightsManifest: { weights: tf.io.WeightsManifestEntry[] }[];
+/** Loads models the way a program without a store would: one request, one answer with its times. */
+async function main(): Promise<void> {
+  // However the bench ends, this ends with it.
+  process.once('disconnect', () => process.exit());
+  const client = await new MongoClient(process.argv[2] ?? '').connect();
+  const bucket = new GridFSBucket(client.db('bench'), { bucketName: 'stock' });
+  const read = async (path: string): Promise<Buffer> =>
+    decompress(await buffer(bucket.openDownloadStreamByName(path)));
+
+  const load = async ({ name, row }: { name: string; row: number[] }): Promise<StockTimes> => {
+    const start = performance.now();
+    const model = await loadPlainModel(
+      await read(`${name}/model.json`),
+      await read(`${name}/weights.bin`),
+    );
+    const loaded = performance.now();
+    await model.predict([row]);
+    const times = { loadMs: loaded - start, firstMs: performance.now() - loaded };
+    model.dispose();
+    return times;
   };
-  const weights = await read('bin');
-  await layers.loadLayersModel({
-    load: async () =>
-      await Promise.resolve({
-        modelTopology,
-        weightSpecs: weightsManifest.flatMap((group) => group.weights),
-        weightData: Uint8Array.from(weights).buffer,
-      }),
+  process.on('message', (request: { name: string; row: number[] }) => {
+    void load(request).then((times) => process.send?.(times));
   });
-  console.log(performance.now() - start);
-  await client.close();
+  process.send?.(await startEngine());
 }
 
 void main();

@@ -3,100 +3,103 @@ import { pipeline } from 'node:stream/promises';
 
 import { GridFSBucket, MongoClient } from 'mongodb';
 
-import { alternate } from './alternate';
-import { denseModel, type ModelFiles, sizeOf, uploadModel } from './bench-models';
-import { type BenchService } from './bench-service';
-import { report } from './report';
+import { alternate, type Sample } from './alternate';
+import { type Bench } from './bench';
+import {
+  denseModel,
+  fixtureModel,
+  mebibytes,
+  type ModelFiles,
+  weightsOf,
+  withFreshWeights,
+} from './bench-models';
+import { type Result } from './report';
+import { upload, uploadBody } from './service-client';
 
-const MIB = 1024 * 1024;
-/** About 32 MiB of float32 weights. */
-const UNITS = [1024, 4096, 1024, 10];
-const DRIVER_PIECE = 64 * 1024;
+const PIECE_BYTES = 64 * 1024;
+const TRAINED = 'nsfw-inception-v3';
 
-/** How fast does an upload go, with everything that makes it safe, against bare driver streams? */
-export async function benchUpload(service: BenchService, rounds: number): Promise<void> {
-  const client = new MongoClient(service.mongoUri, { w: 'majority' });
-  const bucket = new GridFSBucket(client.db('bench'), { bucketName: 'floor' });
-  // Every upload has bytes of its own: equal content would be answered without storing.
-  let seed = 1;
-  const fresh = (): ModelFiles => denseModel(UNITS, seed++);
-
-  const timed = async (work: (files: ModelFiles) => Promise<unknown>): Promise<number> => {
-    const files = fresh();
-    const start = performance.now();
-    await work(files);
-    return sizeOf(files) / MIB / ((performance.now() - start) / 1000);
-  };
-  const figures = await alternate(
-    [
-      {
-        name: 'upload: check, hash, compress, read back, test load',
-        role: 'ours',
-        run: async () =>
-          await timed(async (files) => await uploadModel(service.url, 'upload-bench', files)),
-      },
-      {
-        name: 'dry run: check, hash, compress, store nothing',
-        role: 'ours',
-        run: async () =>
-          await timed(async (files) => {
-            await dryRun(service.url, files);
-          }),
-      },
-      {
-        name: 'driver stream, 64 KiB pieces',
-        role: 'floor',
-        run: async () =>
-          await timed(async (files) => {
-            const upload = bucket.openUploadStream('weights');
-            await pipeline(Readable.from(inPieces(bytesOf(files))), upload);
-          }),
-      },
-      {
-        name: 'driver stream, one buffer',
-        role: 'floor',
-        run: async () =>
-          await timed(async (files) => {
-            const upload = bucket.openUploadStream('weights');
-            await pipeline(Readable.from([bytesOf(files)]), upload);
-          }),
-      },
-    ],
-    rounds,
-  );
-  await client.db('bench').dropDatabase();
-  await client.close();
-  report('upload', [
-    {
-      question: 'Upload of a 32 MiB float32 model over HTTP',
-      unit: 'MiB/s',
-      rounds,
-      figures,
-      notes: [
-        'The driver streams store bytes and nothing else: no HTTP, no compression, no reading back, no test load.',
-      ],
-    },
-  ]);
-}
-
-async function dryRun(url: string, files: ModelFiles): Promise<void> {
-  const form = new FormData();
-  for (const [path, content] of Object.entries(files))
-    form.append('file', new Blob([content]), path);
-  const response = await fetch(`${url}/api/models/upload-bench/versions?dryRun=true`, {
-    method: 'POST',
-    body: form,
+/** How fast does an upload go, with everything that makes it safe, beside bare driver streams? */
+export const benchUpload: Bench = async (service, { rounds, bigModel, slowModels }) => {
+  const client = new MongoClient(service.mongoUri);
+  const bucket = new GridFSBucket(client.db('bench'), {
+    bucketName: 'floor',
+    writeConcern: { w: 'majority' },
   });
-  if (response.status !== 200) throw new TypeError(`dry run: ${response.status}`);
-  await response.arrayBuffer();
-}
+  const measure = async (question: string, base: ModelFiles, model: string): Promise<Result> => {
+    // Equal content would be answered without storing, so every run has weights of its own.
+    let run = 0;
+    const fresh = (): ModelFiles => withFreshWeights(base, ++run);
+    const size = mebibytes(weightsOf(base).length);
 
-function bytesOf(files: ModelFiles): Buffer {
-  return Buffer.from(files['weights.bin'] ?? '');
+    const post = async (dryRun: boolean): Promise<Sample> => {
+      const body = await uploadBody(fresh());
+      return await timed(size, async () => await upload(service.url, model, body, dryRun));
+    };
+    const stream = async (pieces: (bytes: Buffer) => Iterable<Buffer>): Promise<Sample> => {
+      const bytes = weightsOf(fresh());
+      return await timed(size, async () => {
+        await pipeline(Readable.from(pieces(bytes)), bucket.openUploadStream(model));
+      });
+    };
+    const standing = await alternate(
+      [
+        {
+          name: 'upload: check, hash, compress, read back, test load',
+          role: 'ours',
+          run: async () => await post(false),
+        },
+        {
+          name: 'dry run: check, hash, compress; nothing stored or loaded',
+          role: 'part',
+          run: async () => await post(true),
+        },
+        {
+          name: 'driver stream, 64 KiB pieces',
+          role: 'floor',
+          run: async () => await stream(inPieces),
+        },
+        {
+          name: 'driver stream, one big write',
+          role: 'floor',
+          run: async () => await stream((bytes) => [bytes]),
+        },
+      ],
+      rounds,
+    );
+    return { question, unit: 'MiB/s', rounds, ...standing, notes: [NOTE] };
+  };
+
+  try {
+    const big = denseModel(bigModel);
+    const size = mebibytes(weightsOf(big).length).toFixed(0);
+    const results = [
+      await measure(`Upload of ${size} MiB of float32 dense weights over HTTP`, big, 'dense'),
+    ];
+    const trained = slowModels ? fixtureModel(TRAINED) : null;
+    if (trained) {
+      const question = 'Upload of a convolutional net, 22 MiB of uint8 weights, over HTTP';
+      results.push(await measure(question, trained, 'inception'));
+    } else if (slowModels) {
+      console.log(`bench: left out ${TRAINED}, which is not here (GRIDSTOW_FIXTURES)`);
+    }
+    return results;
+  } finally {
+    await client.close();
+  }
+};
+
+const NOTE =
+  'The driver streams store raw bytes, majority-written, and do nothing else: no HTTP, no digest, no compression, no reading back, no test load.';
+
+async function timed(size: number, work: () => Promise<unknown>): Promise<Sample> {
+  const start = performance.now();
+  await work();
+  return { perSecond: size / ((performance.now() - start) / 1000) };
 }
 
 function* inPieces(bytes: Buffer): Generator<Buffer> {
-  for (let at = 0; at < bytes.length; at += DRIVER_PIECE) {
-    yield bytes.subarray(at, at + DRIVER_PIECE);
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    yield bytes.subarray(at, at + PIECE_BYTES);
   }
 }

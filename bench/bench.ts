@@ -1,0 +1,16 @@
+import { type Result } from './report';
+import { type BenchService } from './start-service';
+
+/** How much is measured; `--quick` measures less of everything, to see that it runs. */
+export interface Effort {
+  readonly rounds: number;
+  /** Layer sizes of the big dense model. */
+  readonly bigModel: readonly number[];
+  /** How long one load of requests lasts, per contender and round. */
+  readonly loadMs: number;
+  /** Whether models whose test load takes seconds take part. */
+  readonly slowModels: boolean;
+}
+
+/** Answers one or several questions about a running service. */
+export type Bench = (service: BenchService, effort: Effort) => Promise<Result[]>;

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { EmbeddedMongod } from '../src/mongo/embedded-mongod';
+import { resolveMongodBinary } from '../src/mongo/mongod-binary';
+
+const ROOT = join(__dirname, '../..');
+const READY_POLL_MS = 50;
+
+/** The real service in a process of its own; its mongod is at hand for the floors. */
+export interface BenchService {
+  readonly url: string;
+  readonly mongoUri: string;
+  readonly engine: string;
+  stop(): Promise<void>;
+}
+
+/** Starts an embedded database in a new folder and the service on it; both are gone after `stop`. */
+export async function startService(): Promise<BenchService> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'gridstow-bench-'));
+  const cleanUp: (() => Promise<void>)[] = [
+    async () => {
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  ];
+  const stop = async (): Promise<void> => {
+    for (let step = cleanUp.pop(); step; step = cleanUp.pop()) await step();
+  };
+  try {
+    const binary = await resolveMongodBinary({
+      dataDir: join(ROOT, '.gridstow'),
+      env: process.env,
+      log: console.log,
+    });
+    const mongod = await EmbeddedMongod.start({ dataDir, binary });
+    cleanUp.push(async () => {
+      await mongod.stop();
+    });
+    const child = spawnMain(mongod.uri, dataDir);
+    cleanUp.push(async () => {
+      await end(child);
+    });
+    const url = await listeningUrl(child);
+    return { url, mongoUri: mongod.uri, engine: await readyEngine(url), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function spawnMain(mongoUri: string, dataDir: string): ChildProcess {
+  return spawn(process.execPath, [join(ROOT, 'dist/src/main.js')], {
+    env: {
+      ...process.env,
+      MONGODB_URI: mongoUri,
+      GRIDSTOW_DATA_DIR: dataDir,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      LOG_LEVEL: 'error',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGTERM');
+  await gone;
+}
+
+async function listeningUrl(child: ChildProcess): Promise<string> {
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const url = /listening on (\S+)/.exec(line)?.[1];
+    if (url !== undefined) {
+      // Whatever it still prints must not fill the pipe.
+      child.stdout!.resume();
+      return url;
+    }
+  }
+  throw new TypeError('the service ended before it listened');
+}
+
+async function readyEngine(url: string): Promise<string> {
+  for (;;) {
+    const response = await fetch(`${url}/health/ready`);
+    const { engine } = (await response.json()) as { engine: { name: string } };
+    if (response.ok) return engine.name;
+    await sleep(READY_POLL_MS);
+  }
+}
