@@ -30,7 +30,7 @@ export async function upload(
     {
       method: 'POST',
       // Making a big model blocks for seconds; a connection kept from before may be closed by then.
-    headers: { 'Content-Type': contentType, Connection: 'close' },
+      headers: { 'Content-Type': contentType, Connection: 'close' },
       body,
     },
   );
