@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type Figures, type Spread, type Standing } from './alternate';
 
 const ROOT = join(__dirname, '../..');
-const NAME_WIDTH = 58;
+const NAME_WIDTH = 64;
 
 /** The answer to one question, as it stands in bench/results. */
 export interface Result extends Standing {
