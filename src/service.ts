@@ -10,6 +10,7 @@ import { readConfig, type Config } from './config/config';
 import { ConfigError } from './config/config.errors';
 import { createLogger, FrameworkLogger, type Logger } from './http/logger';
 import { serveOpenApi } from './http/openapi';
+import { guardServer } from './http/server-edge';
 import { UploadReaper } from './models/upload-reaper.service';
 import { createClient } from './mongo/connect';
 import { DatabaseService } from './mongo/database.service';
@@ -121,6 +122,7 @@ async function startApp(
 async function listen(app: NestExpressApplication, { port, host }: Config): Promise<Server> {
   // Not through the framework, which would log the failure beside the sentence that explains it.
   const server = app.getHttpServer();
+  guardServer(server);
   try {
     server.listen(port, host);
     await once(server, 'listening');

@@ -10,6 +10,21 @@ import { type Response } from 'express';
 import { DatabaseService } from '../mongo/database.service';
 import { ModelRuntime } from '../runtime/model-runtime.service';
 
+/** Shape of the readiness answer, for the API's description. */
+const READINESS = {
+  type: 'object',
+  required: ['status', 'reasons', 'database', 'engine'],
+  properties: {
+    status: { enum: ['ready', 'not_ready'] },
+    reasons: { type: 'array', items: { type: 'string' } },
+    database: { type: 'object', properties: { ok: { type: 'boolean' } } },
+    engine: {
+      type: 'object',
+      properties: { name: { type: 'string' }, why: { type: 'string' } },
+    },
+  },
+};
+
 /** For whoever keeps the process alive and sends it traffic. */
 @ApiTags('operations')
 @Controller('health')
@@ -22,14 +37,20 @@ export class HealthController {
   /** Says only that the event loop turns: a restart mends nothing that lies elsewhere. */
   @Get('live')
   @ApiOperation({ summary: 'Whether the process is alive' })
-  @ApiOkResponse({ description: 'It is' })
+  @ApiOkResponse({
+    description: 'It is',
+    schema: { type: 'object', required: ['status'], properties: { status: { enum: ['live'] } } },
+  })
   live(): { status: 'live' } {
     return { status: 'live' };
   }
 
   @Get('ready')
   @ApiOperation({ summary: 'Whether requests can be served, and by which engine' })
-  @ApiOkResponse({ description: 'The database takes writes and an executor is up' })
+  @ApiOkResponse({
+    description: 'The database takes writes and an executor is up',
+    schema: READINESS,
+  })
   @ApiServiceUnavailableResponse({ description: 'Not now; `reasons` says why' })
   async ready(@Res({ passthrough: true }) response: Response): Promise<object> {
     const [database, engine] = [await this.database.health(), this.runtime.describe()];

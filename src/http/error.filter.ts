@@ -4,6 +4,7 @@ import { type Logger } from 'pino';
 
 import { type ErrorKind, StoreError } from '../common/errors';
 import { asStoreError } from '../mongo/mongo-failure';
+import { allowedMethods } from './allowed-methods';
 import { requestIdOf } from './request-id';
 
 /** The native API's statuses; the foreign protocols have tables of their own. */
@@ -44,6 +45,14 @@ export interface ErrorBody {
   readonly requestId: string;
 }
 
+/** An answer that refuses, with the headers that belong to it. */
+interface Refusal {
+  readonly status: number;
+  readonly body: ErrorBody;
+  readonly retryAfterSeconds?: number;
+  readonly allow?: string;
+}
+
 /**
  * Turns whatever a route threw into the error body.
  *
@@ -64,7 +73,7 @@ export class ErrorFilter implements ExceptionFilter {
       this.logger.debug({ requestId, error: messageOf(thrown) }, 'client gone');
       return;
     }
-    const { status, body, retryAfterSeconds } = this.describe(thrown, request, requestId);
+    const { status, body, allow, retryAfterSeconds } = this.describe(thrown, request, requestId);
     if (response.headersSent) {
       // Half an answer is out: cutting the connection is the only honest sign left.
       this.logger.warn({ requestId, error: messageOf(thrown) }, 'answer broken off');
@@ -73,6 +82,7 @@ export class ErrorFilter implements ExceptionFilter {
     }
     for (const header of CONTENT_HEADERS) response.removeHeader(header);
     if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
+    if (allow !== undefined) response.setHeader('Allow', allow);
     if (!request.complete) {
       // What is left of the body is of no use, yet while it piles up the answer may not get through.
       request.resume();
@@ -81,11 +91,7 @@ export class ErrorFilter implements ExceptionFilter {
     response.status(status).json(body);
   }
 
-  private describe(
-    thrown: unknown,
-    request: Request,
-    requestId: string,
-  ): { status: number; body: ErrorBody; retryAfterSeconds?: number } {
+  private describe(thrown: unknown, request: Request, requestId: string): Refusal {
     const error = thrown instanceof StoreError ? thrown : asStoreError(thrown);
     if (error) {
       const status = HTTP_STATUS[error.kind];
@@ -118,27 +124,23 @@ export class ErrorFilter implements ExceptionFilter {
 }
 
 /** What the framework itself refuses: unknown routes, above all. */
-function fromFramework(
-  thrown: HttpException,
-  request: Request,
-  requestId: string,
-): { status: number; body: ErrorBody } {
+function fromFramework(thrown: HttpException, request: Request, requestId: string): Refusal {
   const status = thrown.getStatus();
   const details = { method: request.method, path: request.path };
-  return status === 404
-    ? {
-        status,
-        body: {
-          error: `There is no ${request.method} ${request.path}; /api/docs lists the routes`,
-          code: 'route_not_found',
-          details,
-          requestId,
-        },
-      }
-    : {
-        status,
-        body: { error: thrown.message, code: 'bad_request', details, requestId },
-      };
+  if (status !== 404) {
+    return { status, body: { error: thrown.message, code: 'bad_request', details, requestId } };
+  }
+  const allowed = allowedMethods(request);
+  if (allowed.length > 0) {
+    const error = `${request.method} is not taken at ${request.path}, only ${allowed.join(', ')}`;
+    return {
+      status: HTTP_STATUS.method_not_allowed,
+      body: { error, code: 'method_not_allowed', details: { ...details, allowed }, requestId },
+      allow: allowed.join(', '),
+    };
+  }
+  const error = `There is no ${request.method} ${request.path}; /api/docs lists the routes`;
+  return { status, body: { error, code: 'route_not_found', details, requestId } };
 }
 
 function messageOf(thrown: unknown): string {

@@ -319,9 +319,9 @@ describe('POST /api/models/{ref}/predict', () => {
   );
 
   it('takes no other method and no deeper path (102)', async () => {
-    expect((await get('/models/half/predict')).status).toBe(404);
+    expect((await get('/models/half/predict')).status).toBe(405);
     expect((await predict('half/predict', {})).status).toBe(404);
-    expect((await send('PUT', '/models/half/predict', {})).status).toBe(404);
+    expect((await send('PUT', '/models/half/predict', {})).status).toBe(405);
   });
 
   it('is described with its answers in the OpenAPI document', async () => {

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { type Duplex } from 'node:stream';
+
+import { type ErrorBody } from './error.filter';
+
+interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly error: string;
+}
+
+/** What Node's parser says of a request that never became one, by its error code. */
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    code: 'headers_too_large',
+    error: 'The headers of the request are larger than this server takes',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: 408,
+    code: 'request_timeout',
+    error: 'The request did not arrive in time',
+  },
+};
+
+const UNREADABLE: Refusal = {
+  status: 400,
+  code: 'bad_request',
+  error: 'The request is not valid HTTP/1.1',
+};
+
+/**
+ * Answers what never reaches a route: broken HTTP, unknown expectations, bodies not yet sent.
+ *
+ * The errors have the one shape of all others. A client that waits for `100 Continue` is told to
+ * go on only when somebody reads its body, so a refusal by length costs it no upload.
+ */
+export function guardServer(server: Server): void {
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    if (!socket.writable || error.code === 'ECONNRESET') {
+      socket.destroy();
+      return;
+    }
+    const { status, ...refusal } = REFUSALS[error.code ?? ''] ?? UNREADABLE;
+    const requestId = randomUUID();
+    const body = JSON.stringify({ ...refusal, details: {}, requestId } satisfies ErrorBody);
+    const head = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+      'Connection: close',
+      'Content-Type: application/json; charset=utf-8',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      `X-Request-Id: ${requestId}`,
+    ];
+    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  });
+
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    const whenRead = (event: string): void => {
+      if (event !== 'data' && event !== 'readable') return;
+      request.off('newListener', whenRead);
+      if (!response.headersSent) response.writeContinue();
+    };
+    request.on('newListener', whenRead);
+    server.emit('request', request, response);
+  });
+
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    const requestId = randomUUID();
+    const expectation = String(request.headers.expect).slice(0, 120);
+    const body: ErrorBody = {
+      error: 'The only expectation that this server meets is 100-continue',
+      code: 'expectation_failed',
+      details: { expectation },
+      requestId,
+    };
+    response.setHeader('X-Request-Id', requestId);
+    response.setHeader('Content-Type', 'application/json; charset=utf-8');
+    response.setHeader('Connection', 'close');
+    response.statusCode = 417;
+    response.end(JSON.stringify(body));
+  });
+}
