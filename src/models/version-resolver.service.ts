@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { type RecordingMode } from '../config/config';
 import { type ModelRef } from '../common/model-ref';
 import { AliasMovesRepository } from './alias-moves.repository';
+import { type BatchingSettings } from './model.doc';
 import { AliasNotFoundError, ModelNotFoundError, VersionNotReadyError } from './models.errors';
 import { ModelsRepository } from './models.repository';
 import { type VersionDoc } from './version.doc';
@@ -15,6 +16,8 @@ export interface ResolvedVersion {
   readonly alias?: string;
   /** The model's own wish; the service's setting otherwise. */
   readonly recording?: RecordingMode;
+  /** How the model wants its requests gathered. */
+  readonly batching?: BatchingSettings;
 }
 
 /** How stale a resolution may be. Other replicas' moves are seen within this time. */
@@ -83,6 +86,7 @@ export class VersionResolver {
       version: doc,
       ...('alias' in ref ? { alias: ref.alias } : {}),
       ...(modelDoc.recording ? { recording: modelDoc.recording } : {}),
+      ...(modelDoc.batching ? { batching: modelDoc.batching } : {}),
     };
   }
 

@@ -30,6 +30,8 @@ export interface EngineReport {
   readonly ok: boolean;
   /** Median milliseconds of one call, by batch size. */
   readonly msPerBatch?: Readonly<Record<string, number>>;
+  /** Whether a row's outputs were the same with other rows beside it: then requests share calls. */
+  readonly rowsApart?: boolean;
   /** Why the engine cannot run it. */
   readonly reason?: string;
 }

@@ -80,15 +80,19 @@ export class PredictService {
     const recorder = this.recorderFor(resolved.recording ?? this.config.recording);
     const createdAt = new Date();
     const id = this.predictions.newId();
-    const running = this.runtime.predict(toLoadable(version), inputs, signal ? { signal } : {});
+    const running = this.runtime.predict(toLoadable(version), inputs, {
+      ...(resolved.batching ? { batching: resolved.batching } : {}),
+      ...(signal ? { signal } : {}),
+    });
     // Encoded and hashed while an executor computes.
     const frame = this.frameOf(job, id, createdAt);
     let outputs: NamedTensors;
     let answer: T;
+    let batchRows = rows;
     let timings: Pick<PredictTimings, 'queueMs' | 'inferMs'> = { queueMs: 0, inferMs: 0 };
     try {
       const prediction = await running;
-      ({ outputs } = prediction);
+      ({ outputs, batchRows = rows } = prediction);
       timings = { queueMs: toMs(prediction.queueMs), inferMs: toMs(prediction.inferMs) };
       assertRecordable(outputs);
       answer = job.encode(outputs);
@@ -118,7 +122,7 @@ export class PredictService {
       ...(top ? { top } : {}),
       timings: { ...timings, recordMs: since(recordingAtMs), totalMs: since(startedAtMs) },
       rows,
-      batchRows: rows,
+      batchRows,
     };
   }
 

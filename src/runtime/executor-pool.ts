@@ -1,13 +1,17 @@
+import assert from 'node:assert';
 import { performance } from 'node:perf_hooks';
 
 import { type NamedTensors } from '../common/tensor';
+import { type BatchingSettings } from '../models/model.doc';
 import { type LoadableVersion } from '../models/version';
+import { splitOutputs, stackable, stackInputs } from './batch';
+import { decideRowCap, DEFAULT_LIMITS } from './batch.policy';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
 import { type Copy, ExecutorSlot } from './executor-slot';
 import { decideLoad, decideSpread, type PoolView, type SlotView } from './pool.policy';
-import { type Job, VersionQueues } from './version-queues';
+import { type Job, type Lane, sharingWith, VersionQueues } from './version-queues';
 import {
   ExecutorLostError,
   PredictionCancelledError,
@@ -26,15 +30,23 @@ export interface PoolOptions {
   readonly log: (message: string) => void;
 }
 
+/** A version is loaded onto a further executor when a request has waited this long. */
+const SPREAD_AFTER_MS = 2;
+
 export interface PredictOptions {
   readonly deadlineMs: number;
+  /** The model's own wishes; the defaults of `batch.policy.ts` otherwise. */
+  readonly batching?: BatchingSettings;
   readonly signal?: AbortSignal;
 }
 
 export interface Prediction {
   readonly outputs: NamedTensors;
   readonly queueMs: number;
+  /** The time of the whole call, which it may have shared. */
   readonly inferMs: number;
+  /** Rows of that call; absent where the version computes each request by itself. */
+  readonly batchRows?: number;
 }
 
 /** What the pool holds at one moment. */
@@ -63,8 +75,10 @@ export interface SlotState {
 /**
  * Executors, the versions loaded in them, and the requests that wait for both.
  *
- * An executor computes one prediction at a time. A version is loaded at most once per executor,
- * and onto a second one only while requests wait for it and memory is free. What somebody waits for
+ * An executor computes one call at a time: an idle one takes what waits at once, and while all are
+ * busy requests for a version gather, to share the next call where their rows are independent. A
+ * version is loaded at most once per executor, and onto a second one only while requests wait for
+ * it and memory is free. What somebody waits for
  * or computes with is never unloaded; the last copy of a pinned version neither. What does not fit
  * is refused, never squeezed in.
  */
@@ -75,6 +89,10 @@ export class ExecutorPool {
   private pinned: ReadonlySet<string> = new Set();
   private nextSlot = 1;
   private readonly running = new Set<Promise<void>>();
+  /** Versions whose outputs could not be told apart by row. */
+  private readonly unstackable = new Set<string>();
+  private dispatching = false;
+  private wake: { readonly atMs: number; readonly timer: NodeJS.Timeout } | undefined;
   private stopped = false;
 
   constructor(private readonly options: PoolOptions) {}
@@ -104,40 +122,43 @@ export class ExecutorPool {
     await this.ensureEngine(engine);
     if (this.stopped) throw stopping();
     return await new Promise<Prediction>((resolve, reject) => {
-      const { signal, deadlineMs } = options;
+      const { signal, deadlineMs, batching } = options;
+      const now = performance.now();
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', cancel);
+      };
       const job: Job = {
         version,
         engine,
         inputs,
-        enqueuedAtMs: performance.now(),
-        deadlineAtMs: performance.now() + deadlineMs,
-        resolve,
-        reject,
-        settled: () => {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', cancel);
+        stackable: this.unstackable.has(versionKey(version))
+          ? null
+          : stackable(version, engine, inputs),
+        limits: { ...DEFAULT_LIMITS, ...batching },
+        enqueuedAtMs: now,
+        deadlineAtMs: now + deadlineMs,
+        ...(signal ? { signal } : {}),
+        resolve: (prediction) => {
+          settle();
+          resolve(prediction);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
         },
       };
       const cancel = (): void => {
-        this.queues.drop(job, new PredictionCancelledError('The request was cancelled'));
+        this.queues.drop(job, cancelled());
       };
       const timer = setTimeout(() => {
-        this.queues.drop(
-          job,
-          new PredictionDeadlineError(`No executor was free within ${deadlineMs} ms`, {
-            deadlineMs,
-            step: 'queue',
-          }),
-        );
+        this.queues.drop(job, late(job));
       }, deadlineMs);
       signal?.addEventListener('abort', cancel, { once: true });
-      if (this.queues.add(job)) {
-        if (signal?.aborted) cancel();
-        this.dispatch();
-      } else {
-        job.settled();
-        reject(overloaded('Too many predictions are waiting', {}));
-      }
+      if (!this.queues.add(job)) {
+        job.reject(overloaded('Too many predictions are waiting', { waiting: this.queues.size }));
+      } else if (signal?.aborted) cancel();
+      else this.dispatchSoon();
     });
   }
 
@@ -145,7 +166,10 @@ export class ExecutorPool {
   async load(version: LoadableVersion, engine: EngineName): Promise<void> {
     await this.ensureEngine(engine);
     const key = versionKey(version);
-    const copy = this.slots.map(({ copies }) => copies.get(key)).find((found) => found);
+    const copy = this.slots
+      .filter((slot) => slot.engine === engine)
+      .map(({ copies }) => copies.get(key))
+      .find((found) => found);
     await (copy ?? (await this.loadSomewhere(version, engine))).loaded;
   }
 
@@ -197,7 +221,8 @@ export class ExecutorPool {
   /** Refuses what waits, lets what is under way finish, then ends the processes. */
   async stop(): Promise<void> {
     this.stopped = true;
-    for (const { key } of this.queues.waitingVersions()) this.queues.failAll(key, stopping());
+    clearTimeout(this.wake?.timer);
+    for (const lane of this.queues.waitingLanes()) this.queues.failAll(lane, stopping());
     await Promise.all(this.running);
     await Promise.all(
       this.slots.map(async (slot) => {
@@ -219,7 +244,7 @@ export class ExecutorPool {
   private async addSlot(engine: EngineName): Promise<void> {
     const { startExecutor, log } = this.options;
     const changed = (): void => {
-      this.dispatch();
+      this.dispatchSoon();
     };
     const slot = new ExecutorSlot(this.nextSlot++, engine, startExecutor, changed, log);
     await slot.start();
@@ -227,41 +252,137 @@ export class ExecutorPool {
     else this.slots.push(slot);
   }
 
+  /**
+   * Dispatches once what has arrived is read: requests that come in one turn of the event loop
+   * share a call, and a lone one is not kept waiting by any timer.
+   */
+  private dispatchSoon(): void {
+    if (this.dispatching) return;
+    this.dispatching = true;
+    setImmediate(() => {
+      this.dispatching = false;
+      this.dispatch();
+    });
+  }
+
+  private dispatchIn(ms: number): void {
+    const atMs = performance.now() + ms;
+    if (this.wake && this.wake.atMs <= atMs) return;
+    clearTimeout(this.wake?.timer);
+    const timer = setTimeout(() => {
+      this.wake = undefined;
+      this.dispatch();
+    }, ms);
+    this.wake = { atMs, timer };
+  }
+
   /** Hands waiting requests to idle executors, and starts the loads that others wait for. */
   private dispatch(): void {
     if (this.stopped) return;
     for (const slot of this.slots) {
-      if (slot.busy || !slot.isUp) continue;
-      const job = this.queues.takeOldest((key) => slot.copies.get(key)?.state === 'ready');
-      if (!job) continue;
-      const run = this.run(slot, job).finally(() => this.running.delete(run));
+      const lane = this.queues
+        .waitingLanes()
+        .find((waiting) => this.serves(slot, waiting) && this.isDue(waiting));
+      if (!lane) continue;
+      const run = this.run(slot, this.queues.takeBatch(lane, this.rowCap(lane))).finally(() =>
+        this.running.delete(run),
+      );
       this.running.add(run);
     }
-    for (const { key, version, engine } of this.queues.waitingVersions()) {
-      const copies = this.slots.map((slot) => slot.copies.get(key)).filter((copy) => copy);
-      // Either it is on its way, or its executors are being replaced: the next change tells.
-      if (copies.some((copy) => copy?.state === 'loading') || !this.isAlive(engine)) continue;
-      if (copies.length === 0) {
-        this.loadSomewhere(version, engine).catch((error: unknown) => {
-          this.queues.failAll(key, error);
-        });
-      } else {
-        const slot = decideSpread(this.view(engine), { key, bytes: version.loadedBytes });
-        if (slot !== null) this.loadOn(slot, version).loaded.catch(() => undefined);
-      }
+    for (const lane of this.queues.waitingLanes()) this.loadFor(lane);
+  }
+
+  /** Whether an executor could compute for a lane at once. */
+  private serves(slot: ExecutorSlot, { key, engine }: Lane): boolean {
+    return (
+      !slot.busy && slot.isUp && slot.engine === engine && slot.copies.get(key)?.state === 'ready'
+    );
+  }
+
+  /** Whether a lane has gathered as long, or as much, as its model wishes. */
+  private isDue(lane: Lane): boolean {
+    const { stackable: first, limits, enqueuedAtMs } = lane.first;
+    if (!first || limits.maxDelayMs === 0 || rowsOf(sharingWith(lane)) >= limits.maxRows) {
+      return true;
+    }
+    const leftMs = enqueuedAtMs + limits.maxDelayMs - performance.now();
+    if (leftMs > 0) this.dispatchIn(leftMs);
+    return leftMs <= 0;
+  }
+
+  private rowCap(lane: Lane): number {
+    const { version, engine, limits, deadlineAtMs } = lane.first;
+    return decideRowCap({
+      maxRows: limits.maxRows,
+      waitingRows: rowsOf(sharingWith(lane)),
+      idleExecutors: this.slots.filter((slot) => this.serves(slot, lane)).length,
+      remainingMs: deadlineAtMs - performance.now(),
+      msPerBatch: version.engines[engine]?.msPerBatch ?? {},
+    });
+  }
+
+  /** Starts the load that a lane waits for, or one more where an executor has nothing to do. */
+  private loadFor(lane: Lane): void {
+    const { key, engine, first } = lane;
+    const copies = this.slots.flatMap((slot) =>
+      slot.engine === engine ? (slot.copies.get(key) ?? []) : [],
+    );
+    // Either it is on its way, or its executors are being replaced: the next change tells.
+    if (copies.some((copy) => copy.state === 'loading') || !this.isAlive(engine)) return;
+    if (copies.length === 0) {
+      this.loadSomewhere(first.version, engine).catch((error: unknown) => {
+        this.queues.failAll(lane, error);
+      });
+      return;
+    }
+    const { loadedBytes } = first.version;
+    const slot = decideSpread(this.view(engine), { key, bytes: loadedBytes });
+    if (slot === null) return;
+    // A short queue is gone before a copy is there.
+    const leftMs = first.enqueuedAtMs + SPREAD_AFTER_MS - performance.now();
+    if (leftMs > 0) this.dispatchIn(leftMs);
+    else this.loadOn(slot, first.version).loaded.catch(() => undefined);
+  }
+
+  private async run(slot: ExecutorSlot, jobs: readonly Job[]): Promise<void> {
+    const [first] = jobs;
+    assert(first, 'a lane has at least one job');
+    const startMs = performance.now();
+    const firstDeadlineMs = Math.min(...jobs.map(({ deadlineAtMs }) => deadlineAtMs));
+    const remainingMs = Math.max(1, Math.ceil(firstDeadlineMs - startMs));
+    const inputs = stackInputs(jobs.map((job) => job.inputs));
+    try {
+      const { outputs, inferMs } = await slot.predict(first.version, inputs, remainingMs);
+      const split = jobs.length === 1 ? [outputs] : splitOutputs(outputs, jobs.map(rowsOfJob));
+      // What was shown at the test load does not hold for these inputs, so it is not relied on again.
+      if (!split) this.unstackable.add(versionKey(first.version));
+      const batchRows = first.stackable ? { batchRows: rowsOf(jobs) } : {};
+      jobs.forEach((job, index) => {
+        const own = split?.[index];
+        if (!own) this.tryAlone(job);
+        else {
+          const queueMs = startMs - job.enqueuedAtMs;
+          job.resolve({ outputs: own, inferMs, queueMs, ...batchRows });
+        }
+      });
+    } catch (error) {
+      // Which of them is to blame shows when each is tried by itself.
+      if (jobs.length === 1) first.reject(error);
+      else for (const job of jobs) this.tryAlone(job, error);
+    } finally {
+      this.dispatchSoon();
     }
   }
 
-  private async run(slot: ExecutorSlot, job: Job): Promise<void> {
-    const startMs = performance.now();
-    const remainingMs = Math.max(1, Math.ceil(job.deadlineAtMs - startMs));
-    try {
-      const { outputs, inferMs } = await slot.predict(job.version, job.inputs, remainingMs);
-      job.resolve({ outputs, inferMs, queueMs: startMs - job.enqueuedAtMs });
-    } catch (error) {
-      job.reject(error);
-    } finally {
-      this.dispatch();
+  /** Lets a request whose shared call failed wait for a call of its own. */
+  private tryAlone(job: Job, failure?: unknown): void {
+    if (this.stopped) job.reject(stopping());
+    else if (job.signal?.aborted === true) job.reject(cancelled());
+    else if (job.deadlineAtMs <= performance.now()) {
+      job.reject(failure instanceof PredictionDeadlineError ? failure : late(job));
+    } else {
+      job.stackable = null;
+      this.queues.putBack(job);
     }
   }
 
@@ -300,11 +421,16 @@ export class ExecutorPool {
     const copy = slot.load(version, this.options.loadDeadlineMs);
     copy.loaded.then(
       () => {
-        this.dispatch();
+        this.dispatchSoon();
       },
       (error: unknown) => {
-        const key = versionKey(version);
-        if (!this.slots.some(({ copies }) => copies.has(key))) this.queues.failAll(key, error);
+        const lane = this.queues
+          .waitingLanes()
+          .find(({ key, engine }) => key === versionKey(version) && engine === slot.engine);
+        const isElsewhere = this.slots.some(
+          ({ engine, copies }) => engine === slot.engine && copies.has(versionKey(version)),
+        );
+        if (lane && !isElsewhere) this.queues.failAll(lane, error);
       },
     );
     return copy;
@@ -340,6 +466,26 @@ export class ExecutorPool {
       })),
     };
   }
+}
+
+function rowsOf(jobs: readonly Job[]): number {
+  return jobs.reduce((sum, job) => sum + rowsOfJob(job), 0);
+}
+
+function rowsOfJob({ stackable: own }: Job): number {
+  return own?.rows ?? 1;
+}
+
+function late({ enqueuedAtMs, deadlineAtMs }: Job): PredictionDeadlineError {
+  const deadlineMs = Math.round(deadlineAtMs - enqueuedAtMs);
+  return new PredictionDeadlineError(`No executor was free within ${deadlineMs} ms`, {
+    deadlineMs,
+    step: 'queue',
+  });
+}
+
+function cancelled(): PredictionCancelledError {
+  return new PredictionCancelledError('The request was cancelled');
 }
 
 function stopping(): ExecutorLostError {

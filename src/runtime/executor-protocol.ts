@@ -3,6 +3,7 @@ import { ArtifactCorruptError } from '../artifacts/artifact.errors';
 import { type ErrorKind, StoreError } from '../common/errors';
 import { type DType, type NamedTensors, type Tensor, type TensorSpec } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
+import { type StackedTensor, type StackedTensors } from './batch';
 import { type EngineName } from './engines/engine';
 import {
   EngineUnavailableError,
@@ -83,15 +84,17 @@ const ALIGNMENT = 8;
 const PADDING = new Uint8Array(ALIGNMENT);
 
 /** Headers and payload parts of tensors, `decodeTensors` being the inverse. */
-export function encodeTensors(tensors: NamedTensors): {
+export function encodeTensors(tensors: NamedTensors | StackedTensors): {
   readonly headers: readonly WireTensor[];
   readonly payload: readonly Uint8Array[];
 } {
   const headers: WireTensor[] = [];
   const payload: Uint8Array[] = [];
-  for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
-    headers.push({ name, dtype, shape, bytes: data.byteLength });
-    payload.push(data, PADDING.subarray(0, padding(data.byteLength)));
+  for (const [name, { dtype, shape, data }] of Object.entries<Tensor | StackedTensor>(tensors)) {
+    const parts = data instanceof Uint8Array ? [data] : data;
+    const bytes = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    headers.push({ name, dtype, shape, bytes });
+    payload.push(...parts, PADDING.subarray(0, padding(bytes)));
   }
   return { headers, payload };
 }

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 
 import { type NamedTensors } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
+import { type StackedTensors } from './batch';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
@@ -104,7 +105,7 @@ export class ExecutorSlot {
 
   async predict(
     version: LoadableVersion,
-    inputs: NamedTensors,
+    inputs: NamedTensors | StackedTensors,
     deadlineMs: number,
   ): Promise<{ readonly outputs: NamedTensors; readonly inferMs: number }> {
     const executor = this.alive();

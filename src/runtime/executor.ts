@@ -6,6 +6,7 @@ import { type Readable } from 'node:stream';
 import { entryPath } from '../common/entry-path';
 import { type NamedTensors } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
+import { type StackedTensors } from './batch';
 import { type EngineName, type FileSource } from './engines/engine';
 import { ExecutorEndpoint } from './executor-endpoint';
 import {
@@ -148,7 +149,7 @@ export class Executor {
 
   async predict(
     version: LoadableVersion,
-    inputs: NamedTensors,
+    inputs: NamedTensors | StackedTensors,
     deadlineMs: number,
   ): Promise<{ readonly outputs: NamedTensors; readonly inferMs: number }> {
     const { headers, payload } = encodeTensors(inputs);

@@ -16,8 +16,10 @@ export interface Frame {
 const PREFIX_BYTES = 8;
 const MAX_HEADER_BYTES = 64 * 1024 * 1024;
 const MAX_PAYLOAD_BYTES = 0xffff_ffff;
+/** Copying less than this costs less than handing the pieces over one by one. */
+const SMALL_PAYLOAD_BYTES = 64 * 1024;
 
-/** The pieces of a frame in the order of writing; the payload's parts are not copied. */
+/** The pieces of a frame in the order of writing: one if it is small, else the parts are not copied. */
 export function encodeFrame(
   header: unknown,
   payload: readonly Uint8Array[] = [],
@@ -28,11 +30,19 @@ export function encodeFrame(
   if (headerBytes > MAX_HEADER_BYTES || payloadBytes > MAX_PAYLOAD_BYTES) {
     throw new FramingError('A message is too large for a frame', { headerBytes, payloadBytes });
   }
-  const head = Buffer.allocUnsafe(PREFIX_BYTES + headerBytes);
+  const headBytes = PREFIX_BYTES + headerBytes;
+  const isSmall = payloadBytes <= SMALL_PAYLOAD_BYTES;
+  const head = Buffer.allocUnsafe(isSmall ? headBytes + payloadBytes : headBytes);
   head.writeUInt32LE(headerBytes, 0);
   head.writeUInt32LE(payloadBytes, 4);
   head.write(json, PREFIX_BYTES);
-  return [head, ...payload];
+  if (!isSmall) return [head, ...payload];
+  let at = headBytes;
+  for (const part of payload) {
+    head.set(part, at);
+    at += part.byteLength;
+  }
+  return [head];
 }
 
 /**

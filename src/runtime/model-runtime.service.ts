@@ -14,7 +14,12 @@ import { allowedEngines, engineFor } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { hasNativePackage } from './engines/native-package';
 import { Executor, type ExecutorOptions } from './executor';
-import { ExecutorPool, type PoolState, type Prediction } from './executor-pool';
+import {
+  ExecutorPool,
+  type PoolState,
+  type PredictOptions,
+  type Prediction,
+} from './executor-pool';
 import { versionKey } from './executor-protocol';
 import { EngineUnavailableError } from './runtime.errors';
 import { Sandbox } from './sandbox';
@@ -95,16 +100,15 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
   async predict(
     version: LoadableVersion,
     inputs: NamedTensors,
-    options: { readonly deadlineMs?: number; readonly signal?: AbortSignal } = {},
+    options: Partial<PredictOptions> = {},
   ): Promise<RuntimePrediction> {
     const engine = engineFor(this.allowed, version.engines);
-    const { deadlineMs = this.config.predictTimeoutMs, signal } = options;
     const prediction = await this.guard(
       version,
       async () =>
         await this.running().predict(version, engine, inputs, {
-          deadlineMs,
-          ...(signal ? { signal } : {}),
+          deadlineMs: this.config.predictTimeoutMs,
+          ...options,
         }),
     );
     return { ...prediction, engine };

@@ -7,7 +7,7 @@ import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
 import { EngineUnavailableError, ExecutorLostError, ModelUnloadableError } from './runtime.errors';
 import { type Sandbox } from './sandbox';
-import { proveModel } from './warm-up';
+import { type Proof, proveModel } from './warm-up';
 
 /**
  * The proof that a version runs, before anything may point at it.
@@ -28,11 +28,11 @@ export class TestLoad {
     const reasons: string[] = [];
     for (const engine of engines) {
       try {
-        const { msPerBatch, ...facts } = await this.sandbox.run(
+        const { msPerBatch, rowsApart, ...facts } = await this.sandbox.run(
           engine,
           async (executor) => await this.prove(version, executor),
         );
-        return { ...facts, engines: { ...reports, [engine]: { ok: true, msPerBatch } } };
+        return { ...facts, engines: { ...reports, [engine]: { ok: true, msPerBatch, rowsApart } } };
       } catch (error) {
         const reason = reasonAgainst(engine, error);
         reports[engine] = { ok: false, reason };
@@ -45,16 +45,17 @@ export class TestLoad {
   private async prove(
     version: LoadableVersion,
     executor: Executor,
-  ): Promise<Omit<ReadyFacts, 'engines'> & { readonly msPerBatch: Record<string, number> }> {
+  ): Promise<Omit<ReadyFacts, 'engines'> & Pick<Proof, 'msPerBatch' | 'rowsApart'>> {
     const { bytes, inputs } = await executor.load(version, this.loadDeadlineMs);
-    const { signature, msPerBatch, warnings } = await proveModel(
+    const { signature, msPerBatch, rowsApart, warnings } = await proveModel(
       declaredOrOwn(version.signature.inputs, inputs),
       async (tensors) => await executor.predict(version, tensors, this.predictDeadlineMs),
     );
     await executor.unload(versionKey(version), this.predictDeadlineMs);
     return {
       signature,
-      msPerBatch: { ...msPerBatch },
+      msPerBatch,
+      rowsApart,
       warnings,
       loadedBytes: Math.max(bytes, version.loadedBytes),
     };

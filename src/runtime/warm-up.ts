@@ -6,6 +6,7 @@ import {
   type Tensor,
   type TensorSpec,
 } from '../common/tensor';
+import { stackInputs } from './batch';
 import { InferenceFailedError, ModelUnloadableError } from './runtime.errors';
 
 /** Computes one batch with the model under test. */
@@ -18,6 +19,8 @@ export interface Proof {
   readonly signature: Signature;
   /** Median milliseconds of one call, by batch size. */
   readonly msPerBatch: Readonly<Record<string, number>>;
+  /** Whether a row's outputs were the same with another row beside it. */
+  readonly rowsApart: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -25,6 +28,8 @@ export interface Proof {
 const OPEN_SIZES = [32, 1, 8, 64, 128, 224, 256];
 const BATCH_SIZES = [1, 32];
 const TIMED_CALLS = 5;
+/** How far an output may move when rows are computed together. */
+const TOLERANCE = 1e-5;
 /** A batch size whose first call takes longer is timed by that call alone. */
 const TIMING_BUDGET_MS = 250;
 
@@ -59,8 +64,12 @@ export async function proveModel(inputs: readonly TensorSpec[], run: Run): Promi
     if (larger) runs.push(larger);
   }
   if (hasNaN(first)) warnings.push('An input of zeros gives NaN');
+  const signature = { inputs: proven, outputs: describeOutputs(runs) };
   return {
-    signature: { inputs: proven, outputs: describeOutputs(runs) },
+    signature,
+    rowsApart:
+      [...signature.inputs, ...signature.outputs].every(isBatched) &&
+      (await areRowsApart(proven, size, run)),
     msPerBatch: await measure(proven, size, run),
     warnings,
   };
@@ -105,6 +114,74 @@ export function zeros(inputs: readonly TensorSpec[], batch: number, size: number
       return [name, { dtype, shape: sizes, data: new Uint8Array(elementCount(sizes) * width) }];
     }),
   );
+}
+
+/** Runs two rows of noise alone and together; texts are not compared, so they are never apart. */
+async function areRowsApart(
+  inputs: readonly TensorSpec[],
+  size: number,
+  run: Run,
+): Promise<boolean> {
+  if (inputs.some(({ dtype }) => dtype === 'string')) return false;
+  const rows = [noise(inputs, size, 1), noise(inputs, size, 2)];
+  const outputs: NamedTensors[] = [];
+  for (const feed of [...rows, joinRows(rows)]) {
+    const output = await attempt(run, feed);
+    if (!output) return false;
+    outputs.push(output);
+  }
+  const [first, second, both] = outputs;
+  if (!first || !second || !both) return false;
+  return Object.entries(joinRows([first, second])).every(([name, alone]) => {
+    const beside = both[name];
+    return beside !== undefined && isSame(alone, beside);
+  });
+}
+
+/** One row of numbers from 0 to 1, the same ones each time for a seed. */
+function noise(inputs: readonly TensorSpec[], size: number, seed: number): NamedTensors {
+  let state = seed;
+  const next = (): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+  return Object.fromEntries(
+    Object.entries(zeros(inputs, 1, size)).map(([name, { dtype, shape }]): [string, Tensor] => {
+      const values = Array.from({ length: elementCount(shape) }, next);
+      const whole = values.map((value) => Math.round(value));
+      const typed = {
+        float32: () => Float32Array.from(values),
+        int32: () => Int32Array.from(whole),
+        bool: () => Uint8Array.from(whole),
+        string: () => new Uint8Array(0),
+      }[dtype]();
+      return [name, { dtype, shape, data: new Uint8Array(typed.buffer) }];
+    }),
+  );
+}
+
+function joinRows(rows: readonly NamedTensors[]): NamedTensors {
+  return Object.fromEntries(
+    Object.entries(stackInputs(rows)).map(([name, { data, ...rest }]) => [
+      name,
+      { ...rest, data: new Uint8Array(Buffer.concat(data)) },
+    ]),
+  );
+}
+
+function isSame(a: Tensor, b: Tensor): boolean {
+  if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
+  if (a.dtype !== 'float32') return Buffer.compare(a.data, b.data) === 0;
+  const [one, other] = [floatsOf(a), floatsOf(b)];
+  return one.every((value, index) => {
+    const beside = other[index] ?? NaN;
+    if (Number.isNaN(value)) return Number.isNaN(beside);
+    return value === beside || Math.abs(value - beside) <= TOLERANCE * (1 + Math.abs(value));
+  });
+}
+
+function floatsOf({ data }: Tensor): Float32Array {
+  return new Float32Array(data.slice().buffer);
 }
 
 async function attempt(run: Run, inputs: NamedTensors): Promise<NamedTensors | null> {

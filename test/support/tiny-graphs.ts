@@ -18,24 +18,31 @@ export function placeholder(name: string, type: string, shape: readonly number[]
   };
 }
 
-/** A scalar weight of the graph. */
-export interface Scalar {
+/** A weight of the graph: a scalar, or a list. */
+export interface Weight {
   readonly name: string;
-  readonly value: number;
+  readonly value: number | readonly number[];
 }
 
 /** `model.json` and its one shard. */
 export function aGraph(
   nodes: readonly GraphNode[],
-  scalars: readonly Scalar[] = [],
+  constants: readonly Weight[] = [],
   library: object = { function: [] },
 ): Map<string, Uint8Array> {
-  const constants = scalars.map(({ name }) => ({
-    name,
+  const shapeOf = ({ value }: Weight): number[] =>
+    typeof value === 'number' ? [] : [value.length];
+  const constNodes = constants.map((weight) => ({
+    name: weight.name,
     op: 'Const',
     attr: {
       dtype: { type: 'DT_FLOAT' },
-      value: { tensor: { dtype: 'DT_FLOAT', tensorShape: {} } },
+      value: {
+        tensor: {
+          dtype: 'DT_FLOAT',
+          tensorShape: { dim: shapeOf(weight).map((size) => ({ size: String(size) })) },
+        },
+      },
     },
   }));
   const json = {
@@ -43,20 +50,27 @@ export function aGraph(
     generatedBy: 'test',
     convertedBy: null,
     modelTopology: {
-      node: [...constants, ...nodes],
+      node: [...constNodes, ...nodes],
       library,
       versions: { producer: 1, minConsumer: 1 },
     },
     weightsManifest: [
       {
         paths: ['weights.bin'],
-        weights: scalars.map(({ name }) => ({ name, shape: [], dtype: 'float32' })),
+        weights: constants.map((weight) => ({
+          name: weight.name,
+          shape: shapeOf(weight),
+          dtype: 'float32',
+        })),
       },
     ],
   };
   return new Map([
     ['model.json', new TextEncoder().encode(JSON.stringify(json))],
-    ['weights.bin', new Uint8Array(Float32Array.from(scalars, ({ value }) => value).buffer)],
+    [
+      'weights.bin',
+      new Uint8Array(Float32Array.from(constants.flatMap(({ value }) => value)).buffer),
+    ],
   ]);
 }
 
@@ -79,6 +93,34 @@ export function dividedByZero(): Map<string, Uint8Array> {
       { name: 'y', op: 'RealDiv', input: ['x', 'zero'], attr: { T: { type: 'DT_FLOAT' } } },
     ],
     [{ name: 'zero', value: 0 }],
+  );
+}
+
+/** Looks numbers up in a table of three: any other index is one that it cannot compute. */
+export function tableOfThree(): Map<string, Uint8Array> {
+  return aGraph(
+    [
+      placeholder('x', 'DT_FLOAT', [-1, 1]),
+      { name: 'y', op: 'Gather', input: ['table', 'x'], attr: {} },
+    ],
+    [{ name: 'table', value: [10, 20, 30] }],
+  );
+}
+
+/** Subtracts from each value of `x` the mean over all rows: no row is computed by itself. */
+export function centred(): Map<string, Uint8Array> {
+  return aGraph(
+    [
+      placeholder('x', 'DT_FLOAT', [-1, 3]),
+      {
+        name: 'mean',
+        op: 'Mean',
+        input: ['x', 'axis'],
+        attr: { keep_dims: { b: true }, T: { type: 'DT_FLOAT' } },
+      },
+      { name: 'y', op: 'Sub', input: ['x', 'mean'], attr: { T: { type: 'DT_FLOAT' } } },
+    ],
+    [{ name: 'axis', value: [0] }],
   );
 }
 
