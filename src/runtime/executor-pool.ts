@@ -124,10 +124,13 @@ export class ExecutorPool {
     return await new Promise<Prediction>((resolve, reject) => {
       const { signal, deadlineMs, batching } = options;
       const now = performance.now();
-      const settle = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', cancel);
-      };
+      const leaving =
+        <T>(settle: (value: T) => void) =>
+        (value: T): void => {
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', cancel);
+          settle(value);
+        };
       const job: Job = {
         version,
         engine,
@@ -139,14 +142,8 @@ export class ExecutorPool {
         enqueuedAtMs: now,
         deadlineAtMs: now + deadlineMs,
         ...(signal ? { signal } : {}),
-        resolve: (prediction) => {
-          settle();
-          resolve(prediction);
-        },
-        reject: (error) => {
-          settle();
-          reject(error);
-        },
+        resolve: leaving(resolve),
+        reject: leaving(reject),
       };
       const cancel = (): void => {
         this.queues.drop(job, cancelled());
