@@ -10,6 +10,8 @@ export interface Effort {
   readonly loadMs: number;
   /** Whether models whose test load takes seconds take part. */
   readonly slowModels: boolean;
+  /** Size of an upload that should not fit into memory. */
+  readonly hugeBytes: number;
 }
 
 /** Answers one or several questions about a running service. */

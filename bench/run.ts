@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 
 import { type Bench, type Effort } from './bench';
+import { benchBigUpload } from './big-upload.bench';
 import { benchColdLoad } from './cold-load.bench';
 import { benchPredict } from './predict.bench';
 import { printResult, writeResults } from './report';
@@ -9,6 +10,7 @@ import { benchUpload } from './upload.bench';
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   upload: benchUpload,
+  'big-upload': benchBigUpload,
   'cold-load': benchColdLoad,
   predict: benchPredict,
 };
@@ -16,8 +18,20 @@ const BENCHES: Readonly<Record<string, Bench>> = {
 const USAGE = `usage: npm run bench -- [--rounds n] [--quick] [${Object.keys(BENCHES).join('|')} …]`;
 
 /** 64 MiB of float32 weights; the quick one has 6. */
-const FULL = { rounds: 5, bigModel: [2048, 4096, 2048, 10], loadMs: 1_500, slowModels: true };
-const QUICK = { rounds: 2, bigModel: [512, 2048, 256, 10], loadMs: 400, slowModels: false };
+const FULL: Effort = {
+  rounds: 5,
+  bigModel: [2048, 4096, 2048, 10],
+  loadMs: 1_500,
+  slowModels: true,
+  hugeBytes: 1024 ** 3,
+};
+const QUICK: Effort = {
+  rounds: 2,
+  bigModel: [512, 2048, 256, 10],
+  loadMs: 400,
+  slowModels: false,
+  hugeBytes: 64 * 1024 ** 2,
+};
 
 interface Options {
   readonly benches: readonly string[];

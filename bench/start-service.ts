@@ -8,6 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { EmbeddedMongod } from '../src/mongo/embedded-mongod';
 import { resolveMongodBinary } from '../src/mongo/mongod-binary';
+import { type ProbeReading } from './probe.entry';
+
+/** Loaded into the service beside its own code, to look at it from the inside. */
+const PROBE = join(__dirname, 'probe.entry.js');
 
 const ROOT = join(__dirname, '../..');
 const READY_POLL_MS = 50;
@@ -17,6 +21,8 @@ export interface BenchService {
   readonly url: string;
   readonly mongoUri: string;
   readonly engine: string;
+  /** What the service's own process used since the last time. */
+  probe(): Promise<ProbeReading>;
   stop(): Promise<void>;
 }
 
@@ -46,7 +52,13 @@ export async function startService(): Promise<BenchService> {
       await end(child);
     });
     const url = await listeningUrl(child);
-    return { url, mongoUri: mongod.uri, engine: await readyEngine(url), stop };
+    const probe = async (): Promise<ProbeReading> => {
+      const answer = once(child, 'message');
+      child.send('read');
+      const [reading] = (await answer) as [ProbeReading];
+      return reading;
+    };
+    return { url, mongoUri: mongod.uri, engine: await readyEngine(url), probe, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -54,7 +66,7 @@ export async function startService(): Promise<BenchService> {
 }
 
 function spawnMain(mongoUri: string, dataDir: string): ChildProcess {
-  return spawn(process.execPath, [join(ROOT, 'dist/src/main.js')], {
+  return spawn(process.execPath, ['--require', PROBE, join(ROOT, 'dist/src/main.js')], {
     env: {
       ...process.env,
       MONGODB_URI: mongoUri,
@@ -63,7 +75,7 @@ function spawnMain(mongoUri: string, dataDir: string): ChildProcess {
       PORT: '0',
       LOG_LEVEL: 'error',
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
 }
 
