@@ -15,12 +15,15 @@ import { LOGGER, type Logger } from './http/logger';
 import { requestId } from './http/request-id';
 import { RequireDatabase } from './http/require-database';
 import { ModelsModule } from './models/models.module';
+import { PROMOTION_GATE } from './models/promotion-gate.port';
 import { TEST_LOADER } from './models/test-loader.port';
 import { type DatabaseService } from './mongo/database.service';
 import { MongoModule } from './mongo/mongo.module';
 import { type Schema } from './mongo/schema';
 import { PredictionsModule } from './predictions/predictions.module';
 import { ImageModule } from './protocols/image/image.module';
+import { QualityModule } from './quality/quality.module';
+import { ReplayService } from './quality/replay.service';
 import { ModelRuntime } from './runtime/model-runtime.service';
 import { RuntimeModule } from './runtime/runtime.module';
 
@@ -51,9 +54,12 @@ class FoundationModule {
 /** Binds the ports that lower layers declare and higher ones fulfil. */
 @Global()
 @Module({
-  imports: [RuntimeModule],
-  providers: [{ provide: TEST_LOADER, useExisting: ModelRuntime }],
-  exports: [TEST_LOADER],
+  imports: [RuntimeModule, QualityModule],
+  providers: [
+    { provide: TEST_LOADER, useExisting: ModelRuntime },
+    { provide: PROMOTION_GATE, useExisting: ReplayService },
+  ],
+  exports: [TEST_LOADER, PROMOTION_GATE],
 })
 class PortsModule {}
 
@@ -70,6 +76,7 @@ export class AppModule implements NestModule {
         ModelsModule,
         RuntimeModule,
         PredictionsModule,
+        QualityModule,
         ImageModule,
         HealthModule,
       ],

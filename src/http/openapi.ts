@@ -15,6 +15,8 @@ export function serveOpenApi(app: INestApplication): void {
     .addTag('files', 'Byte-exact downloads')
     .addTag('aliases', 'Promote, roll back, look up any time in the past')
     .addTag('predictions', 'Predict, and what was recorded')
+    .addTag('quality', 'How versions do on what was recorded')
+    .addTag('jobs', 'Work that goes on behind a request')
     .addTag('image service', 'One image in, its class out')
     .addTag('runtime', 'What is in memory')
     .addTag('operations', 'Health')

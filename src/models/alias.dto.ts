@@ -1,13 +1,42 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsDefined, IsInt, IsPositive, IsString, Matches, MaxLength } from 'class-validator';
+import {
+  IsDefined,
+  IsInt,
+  IsNumber,
+  IsPositive,
+  IsString,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+} from 'class-validator';
 
 import { InvalidInputError } from '../common/errors';
 import { parseTime } from '../common/time';
-import { MayBeLeftOut } from '../http/dto-rules';
+import { IsNested, MayBeLeftOut } from '../http/dto-rules';
 import { type AliasMoveDoc } from './alias-moves.repository';
 import { type RollbackTarget } from './aliases.service';
+import { type PromotionRequirements } from './promotion-gate.port';
 
 const MAX_REASON = 1024;
+
+/** How a version has to do on recorded inputs before an alias may move to it. */
+export class ReplayRequirementDto {
+  /** Largest share of best labels that may differ from the record. */
+  @ApiPropertyOptional({ example: 0.02, minimum: 0, maximum: 1 })
+  @MayBeLeftOut()
+  @IsNumber()
+  @Min(0)
+  @Max(1)
+  readonly maxChangedLabels?: number;
+}
+
+export class PromotionRequirementsDto implements PromotionRequirements {
+  @ApiPropertyOptional({ type: ReplayRequirementDto })
+  @MayBeLeftOut()
+  @IsNested(ReplayRequirementDto)
+  readonly replay?: ReplayRequirementDto;
+}
 
 export class PromoteDto {
   @ApiProperty({ example: 3 })
@@ -20,6 +49,12 @@ export class PromoteDto {
   @IsString()
   @MaxLength(MAX_REASON)
   readonly reason?: string;
+
+  /** Conditions; when one is not met nothing moves and the answer is 409 with the report. */
+  @ApiPropertyOptional({ type: PromotionRequirementsDto })
+  @MayBeLeftOut()
+  @IsNested(PromotionRequirementsDto)
+  readonly require?: PromotionRequirementsDto;
 }
 
 export class RollbackDto {

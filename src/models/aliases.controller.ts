@@ -1,4 +1,15 @@
-import { Controller, Delete, Get, Headers, HttpCode, Param, Post, Put, Req } from '@nestjs/common';
+import {
+  Controller,
+  Delete,
+  Get,
+  Headers,
+  HttpCode,
+  Inject,
+  Param,
+  Post,
+  Put,
+  Req,
+} from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { type Request } from 'express';
 
@@ -25,6 +36,7 @@ import {
   RemoveAliasDocs,
   RollbackDocs,
 } from './models.docs';
+import { PROMOTION_GATE, type PromotionGate } from './promotion-gate.port';
 
 /** Who moved an alias, until there are keys that tell. */
 const ANONYMOUS = 'anonymous';
@@ -32,7 +44,10 @@ const ANONYMOUS = 'anonymous';
 @ApiTags('aliases')
 @Controller('api/models/:model')
 export class AliasesController {
-  constructor(private readonly aliases: AliasesService) {}
+  constructor(
+    private readonly aliases: AliasesService,
+    @Inject(PROMOTION_GATE) private readonly gate: PromotionGate,
+  ) {}
 
   @Get('aliases/:alias')
   @GetAliasDocs()
@@ -71,10 +86,12 @@ export class AliasesController {
   async promote(
     @Param('model') model: string,
     @Param('alias') alias: string,
-    @JsonBody(new DtoPipe(PromoteDto)) { version, reason }: PromoteDto,
+    @JsonBody(new DtoPipe(PromoteDto)) { version, reason, require: conditions }: PromoteDto,
     @Headers('if-match') ifMatch: string | undefined,
   ): Promise<AliasAnswer> {
-    const move = await this.aliases.promote(parseModelName(model), parseAlias(alias), version, {
+    const [name, pointer] = [parseModelName(model), parseAlias(alias)];
+    if (conditions) await this.gate.assertMet(name, version, conditions);
+    const move = await this.aliases.promote(name, pointer, version, {
       movedBy: ANONYMOUS,
       reason: reason ?? '',
       ...revisionOf(ifMatch),

@@ -23,6 +23,6 @@ import { QueuedRecorder } from './queued-recorder.service';
     PredictService,
     PredictionRecords,
   ],
-  exports: [PredictService, PredictionRecords],
+  exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore],
 })
 export class PredictionsModule {}

@@ -152,6 +152,14 @@ export class PredictionsRepository {
       .toArray();
   }
 
+  /** How many there are before a place, at most `limit`. */
+  async count(
+    filter: PredictionFilter,
+    { before, limit }: { readonly before: string; readonly limit: number },
+  ): Promise<number> {
+    return await this.predictions.countDocuments(toQuery(filter, before), { limit });
+  }
+
   async findInputSummary(id: string): Promise<InputSummary | null> {
     const found = await this.predictions.findOne(
       { _id: new ObjectId(id) },
