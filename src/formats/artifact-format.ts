@@ -1,4 +1,5 @@
 import { type Signature } from '../common/tensor';
+import { type FileTraits } from './probe/file-kind';
 
 /** What an artifact can be; `opaque` is stored and searched, never opened. */
 export const ARTIFACT_FORMATS = [
@@ -10,11 +11,15 @@ export const ARTIFACT_FORMATS = [
 ] as const;
 export type ArtifactFormat = (typeof ARTIFACT_FORMATS)[number];
 
-/** A file of an upload as the inspection sees it: `content` is held for small text files only. */
+/**
+ * A file of an upload as the inspection sees it: `content` is held for descriptions only, `traits`
+ * were noticed while it streamed by.
+ */
 export interface InspectedFile {
   readonly path: string;
   readonly bytes: number;
   readonly content?: Uint8Array;
+  readonly traits?: FileTraits;
 }
 
 /** What the inspection of a whole artifact found out without running any of it. */
@@ -27,6 +32,8 @@ export interface Inspection {
   readonly outputsComplete: boolean;
   /** Bytes of the weights once they are in memory, quantised ones expanded to float32. */
   readonly loadedBytes: number;
+  /** The library that the artifact comes from, where the files show it. */
+  readonly framework?: string;
   /** Things worth telling that do not stop the upload. */
   readonly warnings: readonly string[];
 }

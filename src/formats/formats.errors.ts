@@ -5,7 +5,7 @@ export class InvalidArtifactError extends InvalidInputError {
   override readonly code = 'invalid_artifact';
 }
 
-/** An artifact in none of the formats that are opened here. */
+/** A part of a model that says nothing without the rest of it. */
 export class UnrecognisedArtifactError extends InvalidInputError {
   override readonly code = 'unrecognised_artifact';
 }

@@ -95,16 +95,21 @@ function checkStatedFormat(
 }
 
 /** Parsing is for files that can be the description, not for every table that comes with a model. */
-function mayDescribe({ path, content }: InspectedFile): boolean {
+function mayDescribe({ path, content, traits }: InspectedFile): boolean {
   if (/(?:^|\/)model\.json$/.test(path)) return true;
-  if (!content) return false;
+  if (!content) return traits?.namesTopology === true;
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.length);
   return bytes.includes('"modelTopology"') || bytes.includes('"paths"');
 }
 
 function readJson({ path, content }: InspectedFile): JsonFile {
   if (!content) {
-    return { path, parsed: { fault: `cannot be read: larger than ${MAX_JSON_BYTES} bytes` } };
+    return {
+      path,
+      parsed: {
+        fault: `cannot be read: larger than ${MAX_JSON_BYTES} bytes, alone or with the descriptions before it`,
+      },
+    };
   }
   return { path, parsed: parseJsonFile(content) };
 }

@@ -26,6 +26,12 @@ export class VersionNotReadyError extends StoreError {
   override readonly code = 'version_not_ready';
 }
 
+/** The version is stored to be kept and downloaded; nothing here can run it. */
+export class NotServableError extends StoreError {
+  override readonly kind = 'conflict';
+  override readonly code = 'not_servable';
+}
+
 /** An alias still points at the version, or at a version of the model. */
 export class VersionInUseError extends StoreError {
   override readonly kind = 'conflict';

@@ -239,9 +239,10 @@ export class PublishService {
 
 function inspectReceived(received: readonly ReceivedFile[], metadata: VersionMetadata): Inspection {
   return inspectArtifact(
-    received.map(({ path, ref, content }) => ({
+    received.map(({ path, ref, content, traits }) => ({
       path,
       bytes: ref.rawBytes,
+      traits,
       ...(content ? { content } : {}),
     })),
     {
@@ -303,7 +304,7 @@ function draftVersion(
     labels,
     recipe,
     description: metadata.description ?? '',
-    framework: metadata.framework ?? null,
+    framework: metadata.framework ?? inspection.framework ?? null,
     trainingParameters: metadata.trainingParameters ?? {},
     metrics: toPairs(metadata.metrics ?? {}),
     tags: toPairs(metadata.tags ?? {}),

@@ -1,6 +1,8 @@
 import { type ArtifactRef } from '../artifacts/artifact';
 import { InvalidInputError } from '../common/errors';
 import { wantsContent } from '../formats/inspect-artifact';
+import { type FileTraits } from '../formats/probe/file-kind';
+import { FileProbe } from '../formats/probe/file-probe';
 import { contentTypeOf } from './content-type';
 
 /** What all descriptions of an upload together may take of the memory: more could not be loaded. */
@@ -18,6 +20,8 @@ export interface ReceivedFile {
   readonly ref: ArtifactRef;
   /** The raw bytes of the few files that the inspection reads. */
   readonly content?: Uint8Array;
+  /** What its bytes showed it to be. */
+  readonly traits: FileTraits;
 }
 
 /**
@@ -38,14 +42,16 @@ export async function receiveFiles(
         { path, message: 'uploaded twice' },
       ]);
     }
-    const kept: Uint8Array[] = [];
-    const ref = await store(wantsContent(path) ? keeping(body, kept, path, room) : body);
-    room -= kept.reduce((bytes, piece) => bytes + piece.length, 0);
+    const probe = new FileProbe();
+    const kept: Kept = { pieces: [], bytes: 0, isWhole: wantsContent(path) };
+    const ref = await store(watched(body, probe, kept, room));
+    if (kept.isWhole) room -= kept.bytes;
     received.set(path, {
       path,
       contentType: contentTypeOf(path),
       ref,
-      ...(wantsContent(path) ? { content: Buffer.concat(kept) } : {}),
+      ...(kept.isWhole ? { content: Buffer.concat(kept.pieces) } : {}),
+      traits: await probe.finish(),
     });
   }
   if (received.size === 0) {
@@ -59,22 +65,28 @@ export async function receiveFiles(
   return [...received.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-async function* keeping(
+/** The content of a file that may be a description, until there is too much of it. */
+interface Kept {
+  pieces: Uint8Array[];
+  bytes: number;
+  isWhole: boolean;
+}
+
+async function* watched(
   body: AsyncIterable<Uint8Array>,
-  kept: Uint8Array[],
-  path: string,
+  probe: FileProbe,
+  kept: Kept,
   room: number,
 ): AsyncGenerator<Uint8Array> {
-  let bytes = 0;
   for await (const piece of body) {
-    bytes += piece.length;
-    if (bytes > room) {
-      throw new InvalidInputError('The JSON files of the upload are too large', [
-        { path, message: `together they are larger than ${MAX_CONTENT_BYTES} bytes` },
-      ]);
+    await probe.push(piece);
+    kept.bytes += piece.length;
+    if (kept.bytes > room) {
+      kept.isWhole = false;
+      kept.pieces = [];
     }
     // A copy: the store may hand the piece's memory to another thread.
-    kept.push(Uint8Array.from(piece));
+    if (kept.isWhole) kept.pieces.push(Uint8Array.from(piece));
     yield piece;
   }
 }

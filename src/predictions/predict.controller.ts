@@ -9,6 +9,7 @@ import { readQuery } from '../http/query';
 import { assertJson, readBody } from '../http/raw-body';
 import { parseStrictJson } from '../http/strict-json';
 import { whenGone } from '../http/when-gone';
+import { assertServable } from '../models/servable.policy';
 import { type ResolvedVersion, VersionResolver } from '../models/version-resolver.service';
 import { type ImageInputs, readImages } from './image-inputs';
 import { bringsImages, readImageRequest } from './image-request';
@@ -69,6 +70,7 @@ export class PredictController {
     const isImages = bringsImages(request);
     if (!isImages) assertJson(request);
     const resolved = await this.resolver.resolve(ref);
+    assertServable(resolved.version);
     const { signature } = resolved.version;
     const { form, callerId, ...asked } = isImages
       ? await this.readImages(request, resolved)

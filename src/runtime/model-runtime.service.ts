@@ -119,7 +119,9 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     return await this.tests.run(version, this.allowed);
   }
 
+  /** Does nothing for files that are only kept: an alias may point at them, nobody predicts. */
   async warm(version: LoadableVersion): Promise<void> {
+    if (version.format === 'opaque') return;
     await this.load(version);
     await warmUp(version.signature.inputs, async (inputs) => await this.predict(version, inputs));
   }

@@ -3,6 +3,7 @@ import { type Request } from 'express';
 
 import { parseModelName, parseVersion } from '../common/model-ref';
 import { readQuery } from '../http/query';
+import { assertServable } from '../models/servable.policy';
 import { VersionResolver } from '../models/version-resolver.service';
 import { toLoadable } from '../models/version.doc';
 import { type PoolState } from './executor-pool';
@@ -35,6 +36,7 @@ export class RuntimeController {
     readQuery(request, {});
     const ref = { model: parseModelName(model), version: parseVersion(version) };
     const resolved = await this.resolver.resolve(ref);
+    assertServable(resolved.version);
     await this.runtime.warm(toLoadable(resolved.version));
     return this.inMemory(ref);
   }

@@ -24,6 +24,7 @@ export class TestLoad {
 
   /** @throws ModelUnloadableError when none of the engines runs the version; says what each lacks */
   async run(version: LoadableVersion, engines: readonly EngineName[]): Promise<ReadyFacts> {
+    if (version.format === 'opaque') return nothingToProve(version);
     const reports: Partial<Record<EngineName, EngineReport>> = {};
     const reasons: string[] = [];
     for (const engine of engines) {
@@ -60,6 +61,11 @@ export class TestLoad {
       loadedBytes: Math.max(bytes, version.loadedBytes),
     };
   }
+}
+
+/** Files that are only kept are proven by their digests alone. */
+function nothingToProve({ signature, loadedBytes }: LoadableVersion): ReadyFacts {
+  return { signature, loadedBytes, engines: {}, warnings: [] };
 }
 
 /** What the inspection could not find out about the inputs, the loaded model may know. */

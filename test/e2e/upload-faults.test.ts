@@ -126,12 +126,14 @@ describe('descriptions that together would fill the memory', () => {
   it('are refused, however small each is (52)', async () => {
     const large = await bootService({ GRIDSTOW_MAX_UPLOAD_MB: '64' });
     const json = Buffer.alloc(9 * 1024 * 1024, ' ');
-    const files = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [`${name}.json`, json]));
+    const files = Object.fromEntries(
+      ['a', 'b', 'c', 'd'].map((name) => [`${name}/model.json`, json]),
+    );
 
     const { status, body } = await upload(large.url, 'large', files);
 
     expect(status).toBe(422);
-    expect(body.error).toMatch(/JSON files of the upload are too large/);
+    expect(JSON.stringify(body.details.faults)).toMatch(/larger than \d+ bytes, alone or with/);
     await large.close();
   });
 });

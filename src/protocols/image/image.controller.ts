@@ -20,6 +20,7 @@ import { CONFIG } from '../../config/config.tokens';
 import { limitOf, PAGE_PARAMETERS, readQuery, text, textThat } from '../../http/query';
 import { UnsupportedMediaTypeError } from '../../http/raw-body';
 import { whenGone } from '../../http/when-gone';
+import { assertServable } from '../../models/servable.policy';
 import { VersionResolver } from '../../models/version-resolver.service';
 import { readImages } from '../../predictions/image-inputs';
 import { bringsImages, readImageRequest } from '../../predictions/image-request';
@@ -60,6 +61,7 @@ export class ImageController {
     const ref = this.refOf(readQuery(request, { model: text }).model);
     assertImages(request);
     const resolved = await this.resolver.resolve(ref);
+    assertServable(resolved.version);
     const { images, ...asked } = await readImageRequest(request, this.config.maxBodyBytes);
     if (images.length > 1) {
       throw new InvalidInputError('This route takes one image', [

@@ -3,6 +3,7 @@ import {
   aDenseModel,
   faultsOf,
   type Files,
+  inspected,
   inspectFiles,
   refusalOf,
   withJson,
@@ -21,24 +22,31 @@ function modelJson(content: Uint8Array): Files {
 }
 
 describe('inspectArtifact', () => {
-  it('says which formats are known, and how to store other files', () => {
-    const refusal = refusalOf(new Map([['readme.txt', bytes('hello')]]));
+  it('keeps what nothing recognises, and says that nothing did', () => {
+    const inspection = inspectFiles(new Map([['readme.txt', bytes('hello')]]));
 
-    expect(refusal.code).toBe('unrecognised_artifact');
-    expect(refusal.kind).toBe('invalid');
-    expect(refusal.message).toContain('TensorFlow.js layers and graph models');
-    expect(refusal.message).toContain('set format to opaque');
+    expect(inspection).toMatchObject({ format: 'opaque', entry: 'readme.txt', signature: NOTHING });
+    expect(inspection.warnings).toEqual([
+      'Nothing here was recognised as a model: the files are kept as they are',
+    ]);
   });
 
-  it('stores anything as opaque when told to', () => {
-    expect(inspectArtifact([{ path: 'forest.joblib', bytes: 7 }], { format: 'opaque' })).toEqual({
+  it('stores even a model as opaque when told to', () => {
+    expect(inspectArtifact(inspected(aDenseModel()), { format: 'opaque' })).toMatchObject({
       format: 'opaque',
-      entry: 'forest.joblib',
       signature: NOTHING,
-      outputsComplete: true,
       loadedBytes: 0,
-      warnings: [],
     });
+  });
+
+  it('refuses a topology that is too large to be read, whatever it is called (52)', () => {
+    const file = {
+      path: 'net.json',
+      bytes: 1,
+      traits: { kind: null, notes: [], namesTopology: true },
+    };
+
+    expect(() => inspectArtifact([file])).toThrow('net.json: cannot be read: larger than');
   });
 
   it('takes the one JSON with a topology, whatever it is called', () => {

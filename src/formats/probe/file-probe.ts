@@ -1,0 +1,152 @@
+import { PickleWalker } from '../pickle/pickle-walker';
+import { type PickleReport, reportPickle } from '../pickle/pickle-report';
+import { FILE_KINDS, type FileKind, type FileTraits } from './file-kind';
+import { InflatedWalk } from './inflated-walk';
+import { recogniseHead } from './recognise-head';
+import { TailBuffer } from './tail-buffer';
+import { isZip, listZip, storedMember } from './zip-listing';
+
+/** What of a file's beginning is looked at; of a zip, its end as well. */
+export const HEAD_BYTES = 64 * 1024;
+
+/** Fewer instructions than these could be any short text. */
+const MIN_TEXT_PICKLE_STEPS = 4;
+
+/** Compressions that joblib can write and that are not unpacked here. */
+const COMPRESSED: readonly (readonly [string, readonly number[]])[] = [
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ['lzma', [0x5d, 0x00, 0x00]],
+  ['lz4', [0x04, 0x22, 0x4d, 0x18]],
+];
+
+type Scan =
+  | { readonly kind: 'binary' | 'text' | 'member'; readonly walker: PickleWalker }
+  | { readonly kind: 'inflated'; readonly walk: InflatedWalk };
+
+/**
+ * Watches one file stream by and tells what it is, from its content and never from its name.
+ *
+ * Holds its first and last 64 KiB and what a walk through a pickle needs; gives out a few words.
+ * Nothing of the file is run, and nothing that is wrong with it stops the upload.
+ */
+export class FileProbe {
+  private readonly first = Buffer.allocUnsafe(HEAD_BYTES);
+  private readonly last = new TailBuffer();
+  private bytes = 0;
+  private scan: Scan | null = null;
+  private hasLooked = false;
+
+  async push(piece: Uint8Array): Promise<void> {
+    const missing = Math.max(0, HEAD_BYTES - this.bytes);
+    this.first.set(piece.subarray(0, missing), HEAD_BYTES - missing);
+    this.bytes += piece.length;
+    if (this.bytes < HEAD_BYTES) return;
+    if (!this.hasLooked) await this.look();
+    await this.follow(piece.subarray(missing));
+  }
+
+  async finish(): Promise<FileTraits> {
+    if (!this.hasLooked) await this.look();
+    const { head, bytes } = this;
+    const namesTopology = Buffer.from(head).includes('"modelTopology"');
+    return { ...(await this.recognise(head, bytes)), ...(namesTopology ? { namesTopology } : {}) };
+  }
+
+  private get head(): Uint8Array {
+    return this.first.subarray(0, Math.min(this.bytes, HEAD_BYTES));
+  }
+
+  private async recognise(head: Uint8Array, bytes: number): Promise<FileTraits> {
+    const { scan } = this;
+    if (isZip(head)) return this.recogniseZip(scan);
+    if (scan?.kind === 'binary') return ofPickle(reportPickle(scan.walker.finish()));
+    if (scan?.kind === 'inflated') return await recogniseInflated(scan.walk);
+    const kind = recogniseHead(head, bytes);
+    if (kind !== null) return { kind, notes: [] };
+    if (scan?.kind === 'text') {
+      const findings = scan.walker.finish();
+      if (findings.endsCleanly && findings.steps >= MIN_TEXT_PICKLE_STEPS) {
+        return ofPickle(reportPickle(findings));
+      }
+    }
+    const compression = COMPRESSED.find(([, magic]) =>
+      magic.every((byte, at) => head[at] === byte),
+    );
+    return {
+      kind: null,
+      notes: compression
+        ? [`is compressed with ${compression[0]}; what is inside was not seen`]
+        : [],
+    };
+  }
+
+  private recogniseZip(scan: Scan | null): FileTraits {
+    const members = listZip(this.head, this.last.bytes(), this.bytes);
+    const has = (pattern: RegExp): boolean => members.some((name) => pattern.test(name));
+    if (has(/^model\.weights\.h5$/) && has(/^config\.json$/)) {
+      return { kind: 'keras-archive', notes: [] };
+    }
+    if (!has(/(?:^|\/)data\.pkl$/)) return { kind: null, notes: [] };
+    const kind: FileKind = has(/(?:^|\/)(?:constants\.pkl|code\/)/) ? 'torchscript' : 'torch';
+    if (scan?.kind !== 'member') {
+      return { kind, notes: ['holds a pickle that stands too deep inside to be looked at'] };
+    }
+    return { kind, notes: reportPickle(scan.walker.finish()).notes };
+  }
+
+  /** Decides by the head whether the rest is worth following. */
+  private async look(): Promise<void> {
+    this.hasLooked = true;
+    const { head } = this;
+    const [first = 0, second = 0] = head;
+    if (isZip(head)) {
+      const member = storedMember(head, 'data.pkl');
+      if (member) this.begin('member', member);
+    } else if (first === 0x80 && second <= 5 && head.length > 1) {
+      this.begin('binary', head);
+    } else if ((first === 0x1f && second === 0x8b) || (first === 0x78 && isZlib(first, second))) {
+      const walk = new InflatedWalk(first === 0x1f);
+      this.scan = { kind: 'inflated', walk };
+      await walk.push(head);
+    } else if ('(]}cNIFLSVlid'.includes(String.fromCharCode(first)) && head.length > 0) {
+      this.begin('text', head);
+    }
+    if (isZip(head)) this.last.push(head);
+  }
+
+  private begin(kind: 'binary' | 'text' | 'member', bytes: Uint8Array): void {
+    const walker = new PickleWalker();
+    walker.push(bytes);
+    this.scan = { kind, walker };
+  }
+
+  private async follow(piece: Uint8Array): Promise<void> {
+    if (piece.length === 0) return;
+    if (this.last.isUsed) this.last.push(piece);
+    const { scan } = this;
+    if (scan?.kind === 'inflated') await scan.walk.push(piece);
+    else scan?.walker.push(piece);
+  }
+}
+
+async function recogniseInflated(walk: InflatedWalk): Promise<FileTraits> {
+  await walk.finish();
+  if (!walk.isPickle) return { kind: null, notes: [] };
+  const { cutShort } = walk;
+  const findings = walk.walker.finish();
+  const report = reportPickle(
+    cutShort === null ? findings : { ...findings, damage: null, incomplete: cutShort },
+  );
+  return ofPickle(report);
+}
+
+function ofPickle({ notes, framework, isJoblib }: PickleReport): FileTraits {
+  const kind = isJoblib ? 'joblib' : 'pickle';
+  return { kind, framework: framework ?? FILE_KINDS[kind].framework, notes };
+}
+
+/** The check of a zlib header: both bytes together are a multiple of 31. */
+function isZlib(first: number, second: number): boolean {
+  return (first * 256 + second) % 31 === 0;
+}

@@ -1,0 +1,75 @@
+import { createGunzip, createInflate, type Gunzip, type Inflate } from 'node:zlib';
+
+import { PickleWalker } from '../pickle/pickle-walker';
+
+/** Inflated bytes that are looked at; a few kilobytes can hold gigabytes of nothing. */
+const MAX_INFLATED_BYTES = 1024 * 1024 * 1024;
+
+/**
+ * Walks through a pickle inside a zlib or gzip stream, as joblib writes it, a few kilobytes at a
+ * time. What turns out to be something else is not inflated further.
+ */
+export class InflatedWalk {
+  readonly walker = new PickleWalker();
+  /** Whether what was inflated so far begins as a pickle does. */
+  isPickle = false;
+  /** Why not everything was inflated. */
+  cutShort: string | null = null;
+  private inflated = 0;
+  private done = false;
+  private readonly stream: Inflate | Gunzip;
+
+  constructor(isGzip: boolean) {
+    this.stream = isGzip ? createGunzip() : createInflate();
+    this.stream.on('data', (piece: Buffer) => {
+      this.take(piece);
+    });
+    this.stream.on('error', () => {
+      if (!this.done) this.cutShort = 'it is compressed, and the compressed bytes are damaged';
+      this.done = true;
+    });
+    this.stream.on('end', () => {
+      this.done = true;
+    });
+  }
+
+  async push(piece: Uint8Array): Promise<void> {
+    if (this.done) return;
+    await new Promise<void>((resolve) => {
+      // Called once the piece was inflated, or the stream has failed or was destroyed.
+      this.stream.write(piece, () => {
+        resolve();
+      });
+    });
+  }
+
+  async finish(): Promise<void> {
+    if (!this.done) {
+      await new Promise<void>((resolve) => {
+        this.stream.once('close', resolve);
+        this.stream.end();
+      });
+    }
+    this.stream.destroy();
+  }
+
+  private take(piece: Buffer): void {
+    if (this.done) return;
+    if (this.inflated === 0) this.isPickle = piece[0] === 0x80;
+    this.inflated += piece.length;
+    if (!this.isPickle) {
+      this.end();
+    } else if (this.inflated > MAX_INFLATED_BYTES) {
+      this.cutShort = `only the first ${MAX_INFLATED_BYTES} bytes of it were unpacked`;
+      this.end();
+    } else {
+      this.walker.push(piece);
+      if (this.walker.isOver) this.end();
+    }
+  }
+
+  private end(): void {
+    this.done = true;
+    this.stream.destroy();
+  }
+}
