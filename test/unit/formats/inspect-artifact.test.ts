@@ -5,7 +5,6 @@ import {
   type Files,
   inspected,
   inspectFiles,
-  refusalOf,
   withJson,
 } from '../../support/inspected-artifact';
 
