@@ -3,7 +3,7 @@ import { type Signature } from '../common/tensor';
 import { type Recipe } from '../features/recipe';
 import { type ArtifactFormat } from '../formats/artifact-format';
 import { type EngineReports, type LoadableVersion, type VersionState } from './version';
-import { manifestDigest } from './version-manifest';
+import { manifestDigest, type VersionManifest } from './version-manifest';
 
 /** Tags and metrics are kept as pairs, so that one index serves every key. */
 export interface Pair<T> {
@@ -55,15 +55,18 @@ export function toLoadable(doc: VersionDoc): LoadableVersion {
   return { model, version, digest, format, entry, signature, files, loadedBytes, engines };
 }
 
+/** What the digest of a version was made from, as its document says it now. */
+export function manifestOf(doc: VersionDoc): VersionManifest {
+  const { format, labels, recipe, declaredSignature } = doc;
+  const files = doc.files
+    .map(({ path, ref }) => ({ path, bytes: ref.rawBytes, sha256: ref.sha256 }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { format, files, labels, recipe, declaredSignature };
+}
+
 /** Whether the document still says what its digest was made from. */
 export function isIntact(doc: VersionDoc): boolean {
-  const files = doc.files.map(({ path, ref }) => ({
-    path,
-    bytes: ref.rawBytes,
-    sha256: ref.sha256,
-  }));
-  const { format, labels, recipe, declaredSignature, digest } = doc;
-  return manifestDigest({ format, files, labels, recipe, declaredSignature }) === digest;
+  return manifestDigest(manifestOf(doc)) === doc.digest;
 }
 
 export function toPairs<T>(record: Readonly<Record<string, T>>): Pair<T>[] {

@@ -38,3 +38,9 @@ export class InputMissingError extends StoreError {
   override readonly kind = 'not_found';
   override readonly code = 'input_missing';
 }
+
+/** A prediction that failed has no outputs. */
+export class OutputsMissingError extends StoreError {
+  override readonly kind = 'not_found';
+  override readonly code = 'outputs_missing';
+}

@@ -7,14 +7,16 @@ import { InputsStore } from './inputs.store';
 import { PredictController } from './predict.controller';
 import { PredictService } from './predict.service';
 import { PredictionRecords } from './prediction-records.service';
+import { PredictionProofs } from './prediction-proofs.service';
 import { PredictionsController } from './predictions.controller';
 import { PredictionsRepository } from './predictions.repository';
+import { ProofsController } from './proofs.controller';
 import { QueuedRecorder } from './queued-recorder.service';
 
 /** Predictions: made, recorded, looked up. */
 @Module({
   imports: [ModelsModule, RuntimeModule],
-  controllers: [PredictController, PredictionsController],
+  controllers: [PredictController, PredictionsController, ProofsController],
   providers: [
     InputsStore,
     PredictionsRepository,
@@ -22,6 +24,7 @@ import { QueuedRecorder } from './queued-recorder.service';
     QueuedRecorder,
     PredictService,
     PredictionRecords,
+    PredictionProofs,
   ],
   exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore],
 })
