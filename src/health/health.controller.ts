@@ -8,6 +8,7 @@ import {
 import { type Response } from 'express';
 
 import { DatabaseService } from '../mongo/database.service';
+import { LiveVersions } from '../runtime/live-versions.service';
 import { ModelRuntime } from '../runtime/model-runtime.service';
 
 /** Shape of the readiness answer, for the API's description. */
@@ -32,6 +33,7 @@ export class HealthController {
   constructor(
     private readonly database: DatabaseService,
     private readonly runtime: ModelRuntime,
+    private readonly liveVersions: LiveVersions,
   ) {}
 
   /** Says only that the event loop turns: a restart mends nothing that lies elsewhere. */
@@ -48,7 +50,7 @@ export class HealthController {
   @Get('ready')
   @ApiOperation({ summary: 'Whether requests can be served, and by which engine' })
   @ApiOkResponse({
-    description: 'The database takes writes and an executor is up',
+    description: 'The database takes writes, an executor is up, live versions are loaded',
     schema: READINESS,
   })
   @ApiServiceUnavailableResponse({ description: 'Not now; `reasons` says why' })
@@ -57,6 +59,7 @@ export class HealthController {
     const reasons = [
       ...(database.ok ? [] : [database.reason ?? 'The database does not answer']),
       ...(engine.ready ? [] : [engine.why]),
+      ...(this.liveVersions.isSettled ? [] : ['The live versions are being loaded']),
     ];
     const ready = reasons.length === 0;
     if (!ready) response.status(503).setHeader('Retry-After', 1);

@@ -1,5 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type ClientSession, type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
+import {
+  type ChangeStream,
+  type ChangeStreamInsertDocument,
+  type ClientSession,
+  type Collection,
+  type Db,
+  type MongoClient,
+  ObjectId,
+} from 'mongodb';
 
 import { DATABASE } from '../mongo/mongo.tokens';
 import { duplicateKeyIndex } from '../mongo/mongo-failure';
@@ -28,6 +36,9 @@ export interface AliasMoveDoc {
   readonly movedBy: string;
   readonly reason: string;
 }
+
+/** Moves as they happen, on whatever replica. */
+export type MoveStream = ChangeStream<AliasMoveDoc, ChangeStreamInsertDocument<AliasMoveDoc>>;
 
 @Injectable()
 export class AliasMovesRepository {
@@ -139,5 +150,12 @@ export class AliasMovesRepository {
         { $sort: { alias: 1 } },
       ])
       .toArray();
+  }
+
+  /** Tells of every move from its first question on. The caller closes it. */
+  watch(): MoveStream {
+    return this.moves.watch<AliasMoveDoc, ChangeStreamInsertDocument<AliasMoveDoc>>([
+      { $match: { operationType: 'insert' } },
+    ]);
   }
 }

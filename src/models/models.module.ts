@@ -42,6 +42,7 @@ import { VersionsRepository } from './versions.repository';
   exports: [
     VersionResolver,
     VersionsRepository,
+    AliasMovesRepository,
     QuarantineService,
     UploadReaper,
     ArtifactsModule,

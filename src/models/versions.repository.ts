@@ -97,7 +97,13 @@ export class VersionsRepository {
         key: { 'files.ref.fileId': 1 },
         reason: 'whether stored bytes are referenced',
       },
+      { name: 'pins', key: { pins: 1 }, reason: 'what an alias of any model points at' },
     ]);
+  }
+
+  /** The versions that an alias of that name points at, of all models. */
+  async listPinnedBy(alias: string): Promise<VersionDoc[]> {
+    return await this.versions.find({ pins: alias, state: 'ready' }).toArray();
   }
 
   /** @returns false when another live version of the model has the same digest */

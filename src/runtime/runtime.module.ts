@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 
 import { ModelsModule } from '../models/models.module';
+import { LiveVersions } from './live-versions.service';
 import { ModelRuntime } from './model-runtime.service';
 import { RuntimeController } from './runtime.controller';
 
@@ -8,7 +9,7 @@ import { RuntimeController } from './runtime.controller';
 @Module({
   imports: [ModelsModule],
   controllers: [RuntimeController],
-  providers: [ModelRuntime],
-  exports: [ModelRuntime],
+  providers: [ModelRuntime, LiveVersions],
+  exports: [ModelRuntime, LiveVersions],
 })
 export class RuntimeModule {}

@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+
+import { StoreError } from '../common/errors';
+import { DEFAULT_ALIAS } from '../common/model-ref';
+import { type Config } from '../config/config';
+import { CONFIG } from '../config/config.tokens';
+import { LOGGER, type Logger } from '../http/logger';
+import { AliasMovesRepository, type MoveStream } from '../models/alias-moves.repository';
+import { VersionResolver } from '../models/version-resolver.service';
+import { toLoadable, type VersionDoc } from '../models/version.doc';
+import { VersionsRepository } from '../models/versions.repository';
+import { versionKey } from './executor-protocol';
+import { decidePins } from './live.policy';
+import { ModelRuntime } from './model-runtime.service';
+
+/** How often it is looked after moves while they cannot be watched, and after lost executors. */
+const POLL_MS = 1_000;
+
+/**
+ * Keeps what `live` points at in memory, and follows the moves that other replicas make.
+ *
+ * Moves are watched; where they cannot be, the pointers are asked for every second, so a move made
+ * elsewhere is known here within two seconds in any case. A version that `live` comes to point at
+ * is loaded and run before requests here learn of the move. What fails to load is logged and left
+ * to the requests that ask for it: it never keeps the service from becoming ready.
+ */
+@Injectable()
+export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly closing = new AbortController();
+  private following: Promise<void> | undefined;
+  private stream: MoveStream | undefined;
+  private watching = false;
+  private looking: Promise<void> | undefined;
+  /** How often a look was asked for. */
+  private wanted = 0;
+  private settled = false;
+  private kept: ReadonlySet<string> = new Set();
+  private restartsSeen = 0;
+
+  constructor(
+    private readonly moves: AliasMovesRepository,
+    private readonly versions: VersionsRepository,
+    private readonly resolver: VersionResolver,
+    private readonly runtime: ModelRuntime,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** Whether the versions that were live at the start have been loaded, or have failed to. */
+  get isSettled(): boolean {
+    return this.settled;
+  }
+
+  /** Whether moves are told by the database rather than asked for. */
+  get isWatching(): boolean {
+    return this.watching;
+  }
+
+  onApplicationBootstrap(): void {
+    this.following = this.follow();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.closing.abort();
+    await this.stream?.close().catch(() => undefined);
+    await this.following;
+  }
+
+  private get isClosing(): boolean {
+    return this.closing.signal.aborted;
+  }
+
+  private async follow(): Promise<void> {
+    const keeping = setInterval(() => {
+      if (this.restartsSeen !== this.restarts()) void this.look();
+    }, POLL_MS);
+    while (!this.isClosing) {
+      await this.look();
+      await this.watch().catch((error: unknown) => {
+        if (this.watching) {
+          this.logger.warn(
+            { err: error },
+            'alias moves cannot be watched; asking for them instead',
+          );
+        }
+      });
+      this.watching = false;
+      await this.stream?.close().catch(() => undefined);
+      await sleep(POLL_MS, undefined, { signal: this.closing.signal }).catch(() => undefined);
+    }
+    clearInterval(keeping);
+    await this.looking;
+  }
+
+  /** Returns or throws when moves cannot be watched any longer. */
+  private async watch(): Promise<void> {
+    if (this.isClosing) return;
+    const stream = this.moves.watch();
+    this.stream = stream;
+    // The first question opens the stream: what moved before is found by looking.
+    const first = await stream.tryNext();
+    this.watching = true;
+    if (first) this.forget(first.fullDocument.model);
+    void this.look();
+    for await (const { fullDocument } of stream) this.forget(fullDocument.model);
+  }
+
+  /** Lets requests see a move of a model made elsewhere, once its new version is warm. */
+  private forget(model: string): void {
+    void this.look().then(() => {
+      this.resolver.forget(model);
+    });
+  }
+
+  /** Brings memory in line with the pointers; one look at a time, and one more for late callers. */
+  private async look(): Promise<void> {
+    this.wanted++;
+    this.looking ??= this.lookUntilDone().finally(() => {
+      this.looking = undefined;
+    });
+    await this.looking;
+  }
+
+  private async lookUntilDone(): Promise<void> {
+    let seen: number;
+    do {
+      seen = this.wanted;
+      try {
+        const live = await this.versions.listPinnedBy(DEFAULT_ALIAS);
+        await this.keepInMemory(live.filter(({ format }) => format !== 'opaque'));
+        this.settled = true;
+      } catch (error) {
+        this.logger.debug({ err: error }, 'the live versions could not be looked up');
+      }
+    } while (seen !== this.wanted && !this.isClosing);
+  }
+
+  private async keepInMemory(docs: readonly VersionDoc[]): Promise<void> {
+    const kept = decidePins(docs.map(toLoadable), this.config.memoryBytes);
+    const [before, restarts] = [this.kept, this.restarts()];
+    const wasLost = restarts !== this.restartsSeen;
+    this.kept = new Set(kept.map(versionKey));
+    this.restartsSeen = restarts;
+    this.runtime.pin(kept);
+    for (const version of kept) {
+      const isNew = !before.has(versionKey(version));
+      // What an operator took out of memory stays out until somebody asks for it.
+      if (this.isClosing || !(isNew || (wasLost && !this.isInMemory(versionKey(version)))))
+        continue;
+      await this.runtime.warm(version).catch((error: unknown) => {
+        const { model, version: number } = version;
+        // Its executor may only be starting again: tried anew with the next look.
+        if (error instanceof StoreError && error.kind === 'unavailable') this.restartsSeen = -1;
+        this.logger.warn({ err: error, model, version: number }, 'a live version is not loaded');
+      });
+      if (isNew) this.resolver.forget(version.model);
+    }
+  }
+
+  private isInMemory(key: string): boolean {
+    return this.runtime
+      .state()
+      .executors.some(({ versions }) => versions.some((copy) => versionKey(copy) === key));
+  }
+
+  private restarts(): number {
+    return this.runtime.state().executors.reduce((sum, { restarts }) => sum + restarts, 0);
+  }
+}
