@@ -14,6 +14,7 @@ import { CONFIG } from '../config/config.tokens';
 import { LOGGER, type Logger } from '../http/logger';
 import { AliasMovesRepository, type MoveStream } from '../models/alias-moves.repository';
 import { VersionResolver } from '../models/version-resolver.service';
+import { type LoadableVersion } from '../models/version';
 import { toLoadable, type VersionDoc } from '../models/version.doc';
 import { VersionsRepository } from '../models/versions.repository';
 import { versionKey } from './executor-protocol';
@@ -154,7 +155,7 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
       // What an operator took out of memory stays out until somebody asks for it.
       if (this.isClosing || !(isNew || (wasLost && !this.isInMemory(versionKey(version)))))
         continue;
-      await this.runtime.warm(version).catch((error: unknown) => {
+      await this.bring(version).catch((error: unknown) => {
         const { model, version: number } = version;
         // Its executor may only be starting again: tried anew with the next look.
         if (error instanceof StoreError && error.kind === 'unavailable') this.restartsSeen = -1;
@@ -162,6 +163,12 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
       });
       if (isNew) this.resolver.forget(version.model);
     }
+  }
+
+  /** Runs only what a test load has seen end: nothing else may keep the executors of others busy. */
+  private async bring(version: LoadableVersion): Promise<void> {
+    const isProven = Object.values(version.engines).some(({ ok }) => ok);
+    await (isProven ? this.runtime.warm(version) : this.runtime.load(version));
   }
 
   private isInMemory(key: string): boolean {
