@@ -77,6 +77,12 @@ module.exports = {
       'mongodb values enter only in src/mongo, *.repository.ts and *.store.ts; elsewhere import its types.',
     ),
     door(
+      'prom-client',
+      '(^|/)node_modules/prom-client/',
+      '^src/metrics/',
+      'Figures are counted only by the methods of src/metrics/metrics.ts.',
+    ),
+    door(
       'express',
       '(^|/)node_modules/express/',
       '^$',

@@ -14,6 +14,7 @@ import { ErrorFilter } from './http/error.filter';
 import { LOGGER, type Logger } from './http/logger';
 import { requestId } from './http/request-id';
 import { RequireDatabase } from './http/require-database';
+import { MetricsModule } from './metrics/metrics.module';
 import { ModelsModule } from './models/models.module';
 import { PROMOTION_GATE } from './models/promotion-gate.port';
 import { TEST_LOADER } from './models/test-loader.port';
@@ -72,6 +73,7 @@ export class AppModule implements NestModule {
       imports: [
         FoundationModule.with(foundation),
         MongoModule.with(foundation.database, foundation.schema),
+        MetricsModule,
         PortsModule,
         ModelsModule,
         RuntimeModule,

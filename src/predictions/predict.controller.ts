@@ -5,11 +5,13 @@ import { type Request, type Response } from 'express';
 import { type ModelRef, parseModelName, parseModelRef, parseVersion } from '../common/model-ref';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
+import { type Signature } from '../common/tensor';
 import { readQuery } from '../http/query';
 import { assertJson, readBody } from '../http/raw-body';
 import { parseStrictJson } from '../http/strict-json';
 import { whenGone } from '../http/when-gone';
 import { assertServable } from '../models/servable.policy';
+import { Metrics } from '../metrics/metrics';
 import { type ResolvedVersion, VersionResolver } from '../models/version-resolver.service';
 import { type ImageInputs, readImages } from './image-inputs';
 import { bringsImages, readImageRequest } from './image-request';
@@ -33,6 +35,7 @@ export class PredictController {
   constructor(
     private readonly resolver: VersionResolver,
     private readonly service: PredictService,
+    private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -74,10 +77,7 @@ export class PredictController {
     const { signature } = resolved.version;
     const { form, callerId, ...asked } = isImages
       ? await this.readImages(request, resolved)
-      : readPredictRequest(
-          parseStrictJson(await readBody(request, this.config.maxBodyBytes)),
-          signature,
-        );
+      : this.readTensors(await readBody(request, this.config.maxBodyBytes), signature);
     const predicted = await this.service.predict({
       ...asked,
       resolved,
@@ -92,12 +92,22 @@ export class PredictController {
     return toAnswer(resolved, predicted, callerId);
   }
 
+  private readTensors(body: Buffer, signature: Signature): PredictRequest {
+    const startMs = performance.now();
+    const asked = readPredictRequest(parseStrictJson(body), signature);
+    this.metrics.decoded('json', performance.now() - startMs);
+    return asked;
+  }
+
   private async readImages(
     request: Request,
     { version }: ResolvedVersion,
   ): Promise<PredictRequest & ImageInputs> {
     const { images, ...asked } = await readImageRequest(request, this.config.maxBodyBytes);
-    return { ...asked, ...(await readImages(images, version)), form: 'rows', tags: {} };
+    const startMs = performance.now();
+    const inputs = await readImages(images, version);
+    this.metrics.decoded('image', performance.now() - startMs);
+    return { ...asked, ...inputs, form: 'rows', tags: {} };
   }
 }
 

@@ -4,6 +4,7 @@ import { StoreError } from '../common/errors';
 import { type NamedTensors } from '../common/tensor';
 import { type Config, type RecordingMode } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
+import { Metrics } from '../metrics/metrics';
 import { type ResolvedVersion } from '../models/version-resolver.service';
 import { toLoadable } from '../models/version.doc';
 import { ModelRuntime } from '../runtime/model-runtime.service';
@@ -70,11 +71,24 @@ export class PredictService {
     private readonly predictions: PredictionsRepository,
     private readonly durable: DurableRecorder,
     private readonly queued: QueuedRecorder,
+    private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /** @throws StoreError of the runtime, of `encode`, or RecordingUnavailableError */
   async predict<T>(job: PredictJob<T>): Promise<Predicted<T>> {
+    const { version } = job.resolved;
+    try {
+      const predicted = await this.compute(job);
+      this.metrics.predicted(version, job.protocol, job.rows, predicted.timings);
+      return predicted;
+    } catch (error) {
+      this.metrics.predictionFailed(version, job.protocol, describe(error).code);
+      throw error;
+    }
+  }
+
+  private async compute<T>(job: PredictJob<T>): Promise<Predicted<T>> {
     const { resolved, inputs, rows, signal, startedAtMs } = job;
     const { version } = resolved;
     const recorder = this.recorderFor(resolved.recording ?? this.config.recording);

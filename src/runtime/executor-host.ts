@@ -4,8 +4,15 @@ import { type ArtifactFile } from '../artifacts/artifact';
 import { type NamedTensors } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
 import { type Engine, type FileSource, type LoadedModel } from './engines/engine';
-import { type ExecutorReplies, type ExecutorStats, versionKey } from './executor-protocol';
+import {
+  type ExecutorReplies,
+  type ExecutorStats,
+  type Vitals,
+  versionKey,
+} from './executor-protocol';
 import { ModelUnloadableError } from './runtime.errors';
+
+const RSS_TTL_MS = 1_000;
 
 /**
  * What runs inside an executor: one engine and the versions loaded in it.
@@ -14,6 +21,7 @@ import { ModelUnloadableError } from './runtime.errors';
  */
 export class ExecutorHost {
   private readonly models = new Map<string, Promise<LoadedModel>>();
+  private rss = { atMs: -Infinity, bytes: 0 };
 
   constructor(private readonly engine: Engine) {}
 
@@ -27,18 +35,22 @@ export class ExecutorHost {
       loading.catch(() => this.models.delete(key));
     }
     const { bytes, inputs } = await loading;
-    return { bytes, inputs };
+    return { bytes, inputs, vitals: this.vitals() };
   }
 
   async predict(
     key: string,
     inputs: NamedTensors,
-  ): Promise<{ readonly outputs: NamedTensors; readonly inferMs: number }> {
+  ): Promise<{
+    readonly outputs: NamedTensors;
+    readonly inferMs: number;
+    readonly vitals: Vitals;
+  }> {
     const model = await this.models.get(key);
     if (!model) throw new ModelUnloadableError(`Version ${key} is not loaded here`, { key });
     const start = performance.now();
     const outputs = await model.predict(inputs);
-    return { outputs, inferMs: performance.now() - start };
+    return { outputs, inferMs: performance.now() - start, vitals: this.vitals() };
   }
 
   async unload(key: string): Promise<void> {
@@ -54,6 +66,15 @@ export class ExecutorHost {
       rssBytes: process.memoryUsage.rss(),
       versions: [...this.models.keys()],
     };
+  }
+
+  private vitals(): Vitals {
+    const now = performance.now();
+    // Asking the system costs more than a small model does.
+    if (now - this.rss.atMs > RSS_TTL_MS) {
+      this.rss = { atMs: now, bytes: process.memoryUsage.rss() };
+    }
+    return { tensors: this.engine.tensorCount(), rssBytes: this.rss.bytes };
   }
 }
 

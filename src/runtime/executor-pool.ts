@@ -28,6 +28,14 @@ export interface PoolOptions {
   readonly loadDeadlineMs: number;
   readonly startExecutor: (engine: EngineName) => Promise<Executor>;
   readonly log: (message: string) => void;
+  /** Told of each call and each load. */
+  readonly observer?: PoolObserver;
+}
+
+export interface PoolObserver {
+  called(version: LoadableVersion, engine: EngineName, rows: number): void;
+  loaded(version: LoadableVersion, engine: EngineName, ms: number): void;
+  loadFailed(version: LoadableVersion, engine: EngineName): void;
 }
 
 /** A version is loaded onto a further executor when a request has waited this long. */
@@ -63,6 +71,8 @@ export interface SlotState {
   readonly pid: number | null;
   readonly busy: boolean;
   readonly restarts: number;
+  readonly tensors: number;
+  readonly rssBytes: number;
   readonly versions: readonly {
     readonly model: string;
     readonly version: number;
@@ -184,6 +194,11 @@ export class ExecutorPool {
     this.pinned = keys;
   }
 
+  /** How many wait, by model. */
+  get waiting(): ReadonlyMap<string, number> {
+    return this.queues.sizes;
+  }
+
   state(): PoolState {
     const executors = this.slots.map(({ id, engine, executor, busy, restarts, copies }) => ({
       id,
@@ -191,6 +206,8 @@ export class ExecutorPool {
       pid: executor?.pid ?? null,
       busy,
       restarts,
+      tensors: executor?.vitals.tensors ?? 0,
+      rssBytes: executor?.vitals.rssBytes ?? 0,
       versions: [...copies].map(([key, { version, state, bytes }]) => ({
         model: version.model,
         version: version.version,
@@ -350,6 +367,7 @@ export class ExecutorPool {
     const inputs = stackInputs(jobs.map((job) => job.inputs));
     try {
       const { outputs, inferMs } = await slot.predict(first.version, inputs, remainingMs);
+      this.options.observer?.called(first.version, first.engine, rowsOf(jobs));
       const split = jobs.length === 1 ? [outputs] : splitOutputs(outputs, jobs.map(rowsOfJob));
       // What was shown at the test load does not hold for these inputs, so it is not relied on again.
       if (!split) this.unstackable.add(versionKey(first.version));
@@ -415,12 +433,16 @@ export class ExecutorPool {
   private loadOn(slotId: number, version: LoadableVersion): Copy {
     const slot = this.slotById(slotId);
     if (!slot) throw overloaded('The executor is being replaced', {});
-    const copy = slot.load(version, this.options.loadDeadlineMs);
+    const startMs = performance.now();
+    const { loadDeadlineMs, observer } = this.options;
+    const copy = slot.load(version, loadDeadlineMs);
     copy.loaded.then(
       () => {
+        observer?.loaded(version, slot.engine, performance.now() - startMs);
         this.dispatchSoon();
       },
       (error: unknown) => {
+        observer?.loadFailed(version, slot.engine);
         const lane = this.queues
           .waitingLanes()
           .find(({ key, engine }) => key === versionKey(version) && engine === slot.engine);

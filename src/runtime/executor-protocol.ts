@@ -43,15 +43,28 @@ export type ExecutorRequest =
 
 export interface ExecutorReplies {
   readonly start: { readonly description: string; readonly pid: number };
-  readonly load: { readonly bytes: number; readonly inputs: readonly TensorSpec[] };
-  readonly predict: { readonly tensors: readonly WireTensor[]; readonly inferMs: number };
+  readonly load: {
+    readonly bytes: number;
+    readonly inputs: readonly TensorSpec[];
+    readonly vitals: Vitals;
+  };
+  readonly predict: {
+    readonly tensors: readonly WireTensor[];
+    readonly inferMs: number;
+    readonly vitals: Vitals;
+  };
   readonly unload: Readonly<Record<string, never>>;
   readonly stats: ExecutorStats;
 }
 
-export interface ExecutorStats {
+/** What an executor says of itself with each reply, so that nobody has to wait for asking. */
+export interface Vitals {
   readonly tensors: number;
+  /** At most a second old. */
   readonly rssBytes: number;
+}
+
+export interface ExecutorStats extends Vitals {
   readonly versions: readonly string[];
 }
 

@@ -46,9 +46,9 @@ async function answer(
     }
     case 'predict': {
       const inputs = decodeTensors(request.tensors, payload);
-      const { outputs, inferMs } = await host.predict(request.key, inputs);
+      const { outputs, ...measured } = await host.predict(request.key, inputs);
       const encoded = encodeTensors(outputs);
-      return { value: { tensors: encoded.headers, inferMs }, payload: encoded.payload };
+      return { value: { tensors: encoded.headers, ...measured }, payload: encoded.payload };
     }
     case 'unload':
       await host.unload(request.key);

@@ -17,6 +17,7 @@ import {
   type ExecutorReply,
   type ExecutorRequest,
   type ExecutorStats,
+  type Vitals,
   fromWireError,
   toWireVersion,
   versionKey,
@@ -62,6 +63,7 @@ export class Executor {
   private endedBecause: string | undefined;
   private stopping = false;
   private identity = { description: '', pid: 0 };
+  private lastVitals: Vitals = { tensors: 0, rssBytes: 0 };
 
   private constructor(
     readonly engine: EngineName,
@@ -129,22 +131,32 @@ export class Executor {
     return this.identity.pid;
   }
 
+  /** As of its last answer. */
+  get vitals(): Vitals {
+    return this.lastVitals;
+  }
+
   get isAlive(): boolean {
     return this.endedBecause === undefined;
   }
 
   async load(version: LoadableVersion, deadlineMs: number): Promise<ExecutorReplies['load']> {
     const request = { kind: 'load', version: toWireVersion(version) } as const;
+    const loaded = (value: unknown): ExecutorReplies['load'] => {
+      const reply = value as ExecutorReplies['load'];
+      this.lastVitals = reply.vitals;
+      return reply;
+    };
     const { files } = this.options;
     if ('uri' in files) {
       const { value } = await this.ask({ ...request, fileBytes: null }, [], deadlineMs);
-      return value as ExecutorReplies['load'];
+      return loaded(value);
     }
     const parts: Uint8Array[] = [];
     for (const file of version.files) parts.push(new Uint8Array(await files.read(file)));
     const fileBytes = parts.map(({ byteLength }) => byteLength);
     const { value } = await this.ask({ ...request, fileBytes }, parts, deadlineMs);
-    return value as ExecutorReplies['load'];
+    return loaded(value);
   }
 
   async predict(
@@ -155,7 +167,8 @@ export class Executor {
     const { headers, payload } = encodeTensors(inputs);
     const request = { kind: 'predict', key: versionKey(version), tensors: headers } as const;
     const reply = await this.ask(request, payload, deadlineMs);
-    const { tensors, inferMs } = reply.value as ExecutorReplies['predict'];
+    const { tensors, inferMs, vitals } = reply.value as ExecutorReplies['predict'];
+    this.lastVitals = vitals;
     return { outputs: decodeTensors(tensors, reply.payload), inferMs };
   }
 

@@ -12,6 +12,7 @@ import { DEFAULT_ALIAS } from '../common/model-ref';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { LOGGER, type Logger } from '../http/logger';
+import { Metrics, type RuntimeLevels } from '../metrics/metrics';
 import { AliasMovesRepository, type MoveStream } from '../models/alias-moves.repository';
 import { VersionResolver } from '../models/version-resolver.service';
 import { type LoadableVersion } from '../models/version';
@@ -50,6 +51,7 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
     private readonly versions: VersionsRepository,
     private readonly resolver: VersionResolver,
     private readonly runtime: ModelRuntime,
+    private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -65,6 +67,7 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
   }
 
   onApplicationBootstrap(): void {
+    this.metrics.watchRuntime(() => this.levels());
     this.following = this.follow();
   }
 
@@ -175,6 +178,21 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
     return this.runtime
       .state()
       .executors.some(({ versions }) => versions.some((copy) => versionKey(copy) === key));
+  }
+
+  private levels(): RuntimeLevels {
+    const { budgetBytes, executors } = this.runtime.state();
+    return {
+      budgetBytes,
+      waiting: this.runtime.waiting,
+      executors: executors.map(({ pid, versions, ...executor }) => ({
+        ...executor,
+        up: pid !== null,
+        versions: versions.length,
+        bytes: versions.reduce((sum, { bytes }) => sum + bytes, 0),
+      })),
+      liveMissing: [...this.kept].filter((key) => !this.isInMemory(key)).length,
+    };
   }
 
   private restarts(): number {

@@ -6,6 +6,7 @@ import { type NamedTensors } from '../common/tensor';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { LOGGER, type Logger } from '../http/logger';
+import { Metrics } from '../metrics/metrics';
 import { QuarantineService } from '../models/quarantine.service';
 import { type TestLoader } from '../models/test-loader.port';
 import { type LoadableVersion } from '../models/version';
@@ -59,6 +60,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly logger: Logger,
     private readonly quarantine: QuarantineService,
+    private readonly metrics: Metrics,
   ) {
     this.allowed = allowedEngines(config.engine, hasNativePackage());
     const startExecutor = async (engine: EngineName): Promise<Executor> =>
@@ -142,6 +144,11 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     this.running().pin(new Set(versions.map(versionKey)));
   }
 
+  /** Requests in the queue, by model. */
+  get waiting(): ReadonlyMap<string, number> {
+    return this.running().waiting;
+  }
+
   state(): PoolState {
     return this.running().state();
   }
@@ -184,6 +191,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
       log: (message) => {
         this.logger.warn(message);
       },
+      observer: this.metrics,
     });
   }
 

@@ -62,6 +62,8 @@ const RUNTIME = {
               },
             },
           },
+          tensors: { type: 'integer' },
+          rssBytes: { type: 'integer' },
         },
       },
     },

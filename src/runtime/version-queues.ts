@@ -50,6 +50,11 @@ export class VersionQueues {
     return this.waiting;
   }
 
+  /** How many wait, by model. */
+  get sizes(): ReadonlyMap<string, number> {
+    return this.perModel;
+  }
+
   /** Whether anybody waits for a version, on whatever engine. */
   has(key: string): boolean {
     return [...this.lanes.values()].some(([first]) => first && versionKey(first.version) === key);

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 
 import { type Config, readConfig } from '../../src/config/config';
+import { Metrics } from '../../src/metrics/metrics';
 import { AliasMovesRepository } from '../../src/models/alias-moves.repository';
 import { ModelsRepository } from '../../src/models/models.repository';
 import { QuarantineService } from '../../src/models/quarantine.service';
@@ -37,6 +38,7 @@ export async function startRuntime(
     runtimeConfig(database, overrides),
     logger,
     new QuarantineService(versions, resolver, logger),
+    new Metrics(),
   );
   await runtime.onModuleInit();
   return runtime;
