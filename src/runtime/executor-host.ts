@@ -97,4 +97,8 @@ export class SentFiles implements FileSource {
     // Engines take whole buffers: a view of the payload would be read from its first byte.
     return await Promise.resolve(Uint8Array.from(bytes).buffer);
   }
+
+  async *open(file: ArtifactFile): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(await this.read(file));
+  }
 }

@@ -6,6 +6,7 @@ import { ArtifactCorruptError } from '../artifacts/artifact.errors';
 import { type ArtifactFile } from '../artifacts/artifact';
 import { type LoadableVersion } from '../models/version';
 import { type FileSource } from './engines/engine';
+import { cutWeights, type WeightBytes } from './engines/weight-bytes';
 import { ModelUnloadableError } from './runtime.errors';
 
 /** The parts of `model.json`, weights and topology aside, that TensorFlow.js takes and gives as they are. */
@@ -20,12 +21,19 @@ export const PASSED_ON = [
   'trainingConfig',
 ] as const;
 
+/** A model without its weights, which come one after the other. */
+export interface StreamedModel {
+  readonly artifacts: io.ModelArtifacts;
+  readonly weights: AsyncIterable<WeightBytes>;
+}
+
 /**
  * Loads one stored version as TensorFlow.js model artifacts.
  *
- * Weights come as one buffer per shard, each of which holds its shard and nothing else: the library
- * takes a buffer from its first byte, whatever view of it was meant. Every byte was compared with
- * its digest before any is handed over.
+ * `load` is what the library asks of a handler: all weights at once, one buffer per shard, each of
+ * which holds its shard and nothing else, since the library takes a buffer from its first byte,
+ * whatever view of it was meant. `open` is for engines that put weights where they belong while
+ * the next ones travel, and so never hold a file.
  */
 export class GridfsIoHandler implements io.IOHandler {
   constructor(
@@ -34,24 +42,41 @@ export class GridfsIoHandler implements io.IOHandler {
   ) {}
 
   async load(): Promise<io.ModelArtifacts> {
+    const { artifacts, shards } = await this.describe();
+    const weightData: ArrayBuffer[] = [];
+    for (const shard of shards) weightData.push(await this.source.read(shard));
+    return { ...artifacts, weightData };
+  }
+
+  async open(): Promise<StreamedModel> {
+    const { artifacts, shards } = await this.describe();
+    const { source } = this;
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      for (const shard of shards) yield* source.open(shard);
+    };
+    return { artifacts, weights: cutWeights(artifacts.weightSpecs ?? [], pieces()) };
+  }
+
+  private async describe(): Promise<{
+    readonly artifacts: io.ModelArtifacts;
+    readonly shards: readonly ArtifactFile[];
+  }> {
     const { entry, format } = this.version;
     const json = parseModelJson(await this.source.read(this.fileAt(entry)), entry);
     if (!Array.isArray(json.weightsManifest)) {
       throw new ModelUnloadableError(`${entry} of a ${format} artifact has no weights manifest`);
     }
-    const weightData: ArrayBuffer[] = [];
-    for (const path of json.weightsManifest.flatMap(({ paths }) => paths)) {
-      weightData.push(await this.source.read(this.fileAt(posix.join(posix.dirname(entry), path))));
-    }
     const artifacts: Record<string, unknown> = {
       modelTopology: json.modelTopology,
       weightSpecs: json.weightsManifest.flatMap(({ weights }) => weights),
-      weightData,
     };
     for (const key of PASSED_ON) {
       if (json[key] !== undefined) artifacts[key] = json[key];
     }
-    return artifacts;
+    const shards = json.weightsManifest
+      .flatMap(({ paths }) => paths)
+      .map((path) => this.fileAt(posix.join(posix.dirname(entry), path)));
+    return { artifacts, shards };
   }
 
   private fileAt(path: string): ArtifactFile {

@@ -141,7 +141,10 @@ export class ModelLibrary {
   }
 
   private source(): FileSource {
-    return { read: async ({ ref }) => await this.artifacts.read(ref) };
+    return {
+      read: async ({ ref }) => await this.artifacts.read(ref),
+      open: ({ ref }) => this.artifacts.open(ref),
+    };
   }
 }
 

@@ -23,13 +23,21 @@ export class VersionFilesStore implements FileSource {
 
   async read({ ref }: ArtifactFile): Promise<ArrayBuffer> {
     try {
-      return await this.open().read(ref);
+      return await this.store().read(ref);
     } catch (error) {
       throw asStoreError(error) ?? error;
     }
   }
 
-  private open(): ArtifactStore {
+  async *open({ ref }: ArtifactFile): AsyncGenerator<Uint8Array> {
+    try {
+      yield* this.store().open(ref);
+    } catch (error) {
+      throw asStoreError(error) ?? error;
+    }
+  }
+
+  private store(): ArtifactStore {
     if (!this.artifacts) {
       const { uri, db } = this.database;
       this.client = createClient(uri, { appName: 'gridstow-executor', maxPoolSize: POOL_SIZE });

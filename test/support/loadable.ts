@@ -11,6 +11,8 @@ import { type LoadableVersion } from '../../src/models/version';
 import { type FileSource } from '../../src/runtime/engines/engine';
 import { fixturePath } from './fixtures';
 
+const PIECE_BYTES = 10_007;
+
 /** Files of an artifact in memory, as a source for engines. */
 export class MemorySource implements FileSource {
   constructor(private readonly files: ReadonlyMap<string, Uint8Array>) {}
@@ -19,6 +21,14 @@ export class MemorySource implements FileSource {
     const bytes = this.files.get(path);
     if (!bytes) throw new RangeError(`No file ${path}`);
     return await Promise.resolve(Uint8Array.from(bytes).buffer);
+  }
+
+  /** In pieces that are no multiple of anything. */
+  async *open(file: ArtifactFile): AsyncGenerator<Uint8Array> {
+    const bytes = new Uint8Array(await this.read(file));
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      yield bytes.subarray(at, at + PIECE_BYTES);
+    }
   }
 }
 

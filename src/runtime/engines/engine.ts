@@ -10,6 +10,8 @@ export type EngineName = (typeof ENGINE_NAMES)[number];
 export interface FileSource {
   /** @returns a buffer that holds the file and nothing else */
   read(file: ArtifactFile): Promise<ArrayBuffer>;
+  /** The file piece by piece; fails before its last piece when it is not the one that was stored. */
+  open(file: ArtifactFile): AsyncIterable<Uint8Array>;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { loadGraphModel } from '@tensorflow/tfjs-converter';
+import { GraphModel } from '@tensorflow/tfjs-converter';
 import * as core from '@tensorflow/tfjs-core';
 import { loadLayersModel } from '@tensorflow/tfjs-layers';
 
@@ -8,11 +8,12 @@ import { type TfjsApi } from './tfjs-api';
 export const splitTfjs: TfjsApi = {
   engine: core.engine,
   env: core.env,
+  io: core.io,
   memory: core.memory,
   ready: core.ready,
   setBackend: core.setBackend,
   tensor: core.tensor,
   version_core: core.version_core,
   loadLayersModel,
-  loadGraphModel,
+  GraphModel,
 };

@@ -1,5 +1,5 @@
 import type * as core from '@tensorflow/tfjs-core';
-import type { loadGraphModel } from '@tensorflow/tfjs-converter';
+import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { loadLayersModel } from '@tensorflow/tfjs-layers';
 
 /**
@@ -10,8 +10,8 @@ import type { loadLayersModel } from '@tensorflow/tfjs-layers';
  */
 export type TfjsApi = Pick<
   typeof core,
-  'engine' | 'env' | 'memory' | 'ready' | 'setBackend' | 'tensor' | 'version_core'
+  'engine' | 'env' | 'io' | 'memory' | 'ready' | 'setBackend' | 'tensor' | 'version_core'
 > & {
   readonly loadLayersModel: typeof loadLayersModel;
-  readonly loadGraphModel: typeof loadGraphModel;
+  readonly GraphModel: typeof GraphModel;
 };

@@ -5,14 +5,17 @@ import { type LoadableVersion } from '../../models/version';
 import { GridfsIoHandler } from '../gridfs-io-handler';
 import { ModelUnloadableError } from '../runtime.errors';
 import { type Engine, type EngineName, type FileSource, type LoadedModel } from './engine';
+import { decodeWeight } from './decode-weight';
 import { GraphProgram } from './graph-program';
 import { LayersProgram } from './layers-program';
+import { buildLayers, LayerWeights } from './load-layers';
 import { OneAtATime } from './one-at-a-time';
 import { inScope, loadInScope } from './tensor-scope';
 import { fromTfTensor, toTfTensor } from './tensor-values';
 import { type TfjsApi } from './tfjs-api';
 import { asInferenceFailure, asUnloadable } from './tfjs-failure';
 import { type TfjsProgram } from './tfjs-program';
+import { type WeightBytes } from './weight-bytes';
 
 /** TensorFlow.js with one of its backends, which has to be set and ready already. */
 export class TfjsEngine implements Engine {
@@ -25,46 +28,120 @@ export class TfjsEngine implements Engine {
   ) {}
 
   async load(version: LoadableVersion, source: FileSource): Promise<LoadedModel> {
-    const handler = new GridfsIoHandler(version, source);
-    const artifacts = await handler.load();
-    return await this.turn.run(async () => {
-      const bytesBefore = this.tf.memory().numBytes;
-      try {
-        const { loaded, disposeRest } = await loadInScope(
-          this.tf,
-          async () => await this.openProgram(version, artifacts),
+    const { artifacts, weights } = await new GridfsIoHandler(version, source).open();
+    switch (version.format) {
+      case 'tfjs-layers':
+        return await this.loadLayers(version, artifacts, weights);
+      case 'tfjs-graph':
+        return await this.loadGraph(version, artifacts, weights);
+      case 'tf-saved-model':
+      case 'onnx':
+      case 'opaque':
+        throw new ModelUnloadableError(
+          `The ${this.name} engine does not run ${version.format} artifacts`,
+          { engine: this.name, format: version.format },
         );
-        const bytes = this.tf.memory().numBytes - bytesBefore;
-        return new TfjsModel(this.name, this.tf, this.turn, loaded, disposeRest, bytes);
-      } catch (cause) {
-        throw asUnloadable(this.name, cause);
-      }
-    });
+    }
   }
 
   tensorCount(): number {
     return this.tf.memory().numTensors;
   }
 
-  private async openProgram(
-    { format, signature }: LoadableVersion,
+  /** The layers first, with zeros, then each weight into its place. */
+  private async loadLayers(
+    { signature }: LoadableVersion,
     artifacts: io.ModelArtifacts,
-  ): Promise<TfjsProgram> {
-    // A training configuration would build an optimizer whose tensors outlive the model.
-    delete artifacts.trainingConfig;
-    const handler: io.IOHandler = { load: async () => await Promise.resolve(artifacts) };
-    switch (format) {
-      case 'tfjs-layers':
-        return new LayersProgram(await this.tf.loadLayersModel(handler), signature);
-      case 'tfjs-graph':
-        return new GraphProgram(await this.tf.loadGraphModel(handler), signature);
-      case 'tf-saved-model':
-      case 'onnx':
-      case 'opaque':
-        throw new ModelUnloadableError(`The ${this.name} engine does not run ${format} artifacts`, {
-          engine: this.name,
-          format,
+    weights: AsyncIterable<WeightBytes>,
+  ): Promise<LoadedModel> {
+    const { model, disposeRest, bytes } = await this.step(async () => {
+      const bytesBefore = this.tf.memory().numBytes;
+      const built = await loadInScope(this.tf, async () => await buildLayers(this.tf, artifacts));
+      const { loaded, disposeRest } = built;
+      return { model: loaded, disposeRest, bytes: this.tf.memory().numBytes - bytesBefore };
+    });
+    const dispose = (): void => {
+      model.dispose();
+      disposeRest();
+    };
+    return await this.orElse(dispose, async () => {
+      const targets = new LayerWeights(this.tf, model);
+      for await (const weight of weights) {
+        // A turn for each: requests to other models come in between.
+        await this.step(async () => {
+          await inScope(this.tf, async () => {
+            targets.put(weight);
+            await Promise.resolve();
+          });
         });
+      }
+      targets.assertComplete();
+      const program = new LayersProgram(model, signature);
+      return new TfjsModel(this.name, this.tf, this.turn, program, disposeRest, bytes);
+    });
+  }
+
+  /** The weights first, then the graph that refers to them. */
+  private async loadGraph(
+    { signature }: LoadableVersion,
+    artifacts: io.ModelArtifacts,
+    weights: AsyncIterable<WeightBytes>,
+  ): Promise<LoadedModel> {
+    const tensors: Record<string, TfTensor> = {};
+    const disposeTensors = (): void => {
+      for (const tensor of Object.values(tensors)) {
+        if (!tensor.isDisposed) tensor.dispose();
+      }
+    };
+    return await this.orElse(disposeTensors, async () => {
+      let bytes = 0;
+      for await (const weight of weights) {
+        await this.step(async () => {
+          const bytesBefore = this.tf.memory().numBytes;
+          tensors[weight.spec.name] = decodeWeight(this.tf, weight);
+          bytes += this.tf.memory().numBytes - bytesBefore;
+          await Promise.resolve();
+        });
+      }
+      return await this.step(async () => {
+        const { loaded, disposeRest } = await loadInScope(this.tf, async () => {
+          const handler = { load: async () => await Promise.resolve(artifacts) };
+          // The library decodes weights through what it is handed here.
+          const io = { ...this.tf.io, decodeWeights: () => tensors };
+          const model = new this.tf.GraphModel(handler, {}, io);
+          await model.load();
+          return new GraphProgram(model, signature);
+        });
+        const rest = (): void => {
+          disposeRest();
+          disposeTensors();
+        };
+        return new TfjsModel(this.name, this.tf, this.turn, loaded, rest, bytes);
+      });
+    });
+  }
+
+  /** Tensor work of its own turn; what it throws says why the model cannot be loaded. */
+  private async step<T>(work: () => Promise<T>): Promise<T> {
+    return await this.turn.run(async () => {
+      try {
+        return await work();
+      } catch (cause) {
+        throw asUnloadable(this.name, cause);
+      }
+    });
+  }
+
+  /** Work after whose failure nothing is left of what was made before. */
+  private async orElse<T>(dispose: () => void, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      await this.turn.run(async () => {
+        dispose();
+        await Promise.resolve();
+      });
+      throw error;
     }
   }
 }
