@@ -1,4 +1,4 @@
-import { type RecordingMode } from '../config/config';
+import { type RecordingSetting } from './recording';
 import { type Pair } from './version.doc';
 
 /** How requests for a model are gathered into batches. */
@@ -13,7 +13,7 @@ export interface ModelDoc {
   readonly _id: string;
   readonly description: string;
   readonly tags: readonly Pair<string>[];
-  readonly recording?: RecordingMode;
+  readonly recording?: RecordingSetting;
   readonly batching?: BatchingSettings;
   /** The highest number ever given; it only grows. */
   readonly lastVersion: number;

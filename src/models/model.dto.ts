@@ -1,9 +1,10 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
 
-import { RECORDING_MODES, type RecordingMode } from '../config/config';
 import { IsMetrics, IsNested, IsTags, MayBeLeftOut } from '../http/dto-rules';
 import { type BatchingSettings, type ModelSummary } from './model.doc';
+import { RECORDING_SCHEMA } from './models.schemas';
+import { IsRecording, type RecordingSetting } from './recording';
 import { fromPairs } from './version.doc';
 
 /** How requests for a model are gathered into batches. */
@@ -43,10 +44,10 @@ export class ChangeModelDto {
   @IsTags()
   readonly tags?: Record<string, string>;
 
-  @ApiPropertyOptional({ enum: RECORDING_MODES, nullable: true })
+  @ApiPropertyOptional({ ...RECORDING_SCHEMA, nullable: true })
   @IsOptional()
-  @IsIn(RECORDING_MODES)
-  readonly recording?: RecordingMode | null;
+  @IsRecording()
+  readonly recording?: RecordingSetting | null;
 
   @ApiPropertyOptional({ type: BatchingDto, nullable: true })
   @IsOptional()
@@ -78,7 +79,7 @@ export interface ModelAnswer {
   readonly model: string;
   readonly description: string;
   readonly tags: Readonly<Record<string, string>>;
-  readonly recording?: RecordingMode;
+  readonly recording?: RecordingSetting;
   readonly batching?: BatchingSettings;
   readonly latestVersion: number | null;
   readonly versions: number;

@@ -1,4 +1,5 @@
 import { DTYPE_BYTES } from '../common/tensor';
+import { RECORDING_MODES } from '../config/config';
 import { ARTIFACT_FORMATS } from '../formats/artifact-format';
 import { VERSION_STATES } from './version';
 
@@ -69,13 +70,27 @@ export const VERSION_SCHEMA = {
   },
 };
 
+const RECORDING_MODE = { type: 'string', enum: [...RECORDING_MODES] };
+
+export const RECORDING_SCHEMA = {
+  description: 'How predictions are recorded; with a rate below 1 a random part of them',
+  oneOf: [
+    RECORDING_MODE,
+    {
+      type: 'object',
+      required: ['mode', 'rate'],
+      properties: { mode: RECORDING_MODE, rate: { type: 'number', minimum: 0, maximum: 1 } },
+    },
+  ],
+};
+
 export const MODEL_SCHEMA = {
   type: 'object',
   properties: {
     model: TEXT,
     description: TEXT,
     tags: TEXT_MAP,
-    recording: { type: 'string', enum: ['durable', 'queued', 'off'] },
+    recording: RECORDING_SCHEMA,
     batching: FREE,
     latestVersion: { type: 'integer', nullable: true },
     versions: COUNT,

@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 
-import { type RecordingMode } from '../config/config';
 import { type ModelRef } from '../common/model-ref';
 import { AliasMovesRepository } from './alias-moves.repository';
 import { type BatchingSettings } from './model.doc';
 import { AliasNotFoundError, ModelNotFoundError, VersionNotReadyError } from './models.errors';
 import { ModelsRepository } from './models.repository';
+import { type RecordingSample, toSample } from './recording';
 import { type VersionDoc } from './version.doc';
 import { VersionsRepository } from './versions.repository';
 
@@ -15,7 +15,7 @@ export interface ResolvedVersion {
   readonly version: VersionDoc;
   readonly alias?: string;
   /** The model's own wish; the service's setting otherwise. */
-  readonly recording?: RecordingMode;
+  readonly recording?: RecordingSample;
   /** How the model wants its requests gathered. */
   readonly batching?: BatchingSettings;
 }
@@ -85,7 +85,7 @@ export class VersionResolver {
     return {
       version: doc,
       ...('alias' in ref ? { alias: ref.alias } : {}),
-      ...(modelDoc.recording ? { recording: modelDoc.recording } : {}),
+      ...(modelDoc.recording ? { recording: toSample(modelDoc.recording) } : {}),
       ...(modelDoc.batching ? { batching: modelDoc.batching } : {}),
     };
   }

@@ -44,6 +44,11 @@ export function asStoreError(error: unknown): StoreError | null {
   );
 }
 
+/** Whether a server's error code says "not now" rather than "not so". */
+export function isTransientCode(code: number): boolean {
+  return TRANSIENT_CODES.has(code);
+}
+
 function isTransient(error: MongoError): boolean {
   if (
     error instanceof MongoNetworkError ||
@@ -62,7 +67,7 @@ function isTransient(error: MongoError): boolean {
   }
   if (error.hasErrorLabel(MongoErrorLabel.RetryableWriteError)) return true;
   if (error instanceof MongoBulkWriteError || error instanceof MongoServerError) {
-    return TRANSIENT_CODES.has(Number(error.code));
+    return isTransientCode(Number(error.code));
   }
   return false;
 }

@@ -28,3 +28,9 @@ export class MongodStartError extends StoreError {
   override readonly kind = 'unavailable';
   override readonly code = 'mongod_start_failed';
 }
+
+/** A document that the database does not take for what it is: trying again would change nothing. */
+export class DocumentRefusedError extends StoreError {
+  override readonly kind = 'invalid';
+  override readonly code = 'document_refused';
+}

@@ -4,9 +4,10 @@ import { Binary, type Collection, type Db, type Document, ObjectId } from 'mongo
 
 import { declareBucket } from '../artifacts/bucket-schema';
 import { CHUNK_BYTES, ChunkStore } from '../artifacts/chunk.store';
+import { insertGroup } from '../mongo/insert-group';
 import { DATABASE } from '../mongo/mongo.tokens';
-import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { Schema } from '../mongo/schema';
+import { GroupCommit, INSERT_LIMITS, type Outcome } from './group-commit';
 import { digestOf } from './prediction-input';
 import { type InputDoc, type PredictionInput } from './prediction.doc';
 import { InputCorruptError, InputMissingError } from './predictions.errors';
@@ -31,6 +32,11 @@ export class InputsStore {
   private readonly chunks: Collection;
   private readonly large: ChunkStore;
   private readonly seen = new LRUCache<string, true>({ max: 20_000, ttl: SEEN_TTL_MS });
+  private readonly saving = new Map<string, Promise<void>>();
+  private readonly small = new GroupCommit<InputDoc>(
+    async (docs) => await this.writeGroup(docs),
+    INSERT_LIMITS,
+  );
 
   constructor(@Inject(DATABASE) db: Db, schema: Schema) {
     this.inputs = db.collection('inputs');
@@ -41,10 +47,14 @@ export class InputsStore {
   }
 
   async save(input: PredictionInput): Promise<void> {
-    if (this.seen.has(input.digest)) return;
-    if (input.bytes <= INLINE_BYTES) await this.saveInline(input);
-    else await this.saveLarge(input);
-    this.seen.set(input.digest, true);
+    const { digest } = input;
+    if (this.seen.has(digest)) return;
+    let saving = this.saving.get(digest);
+    if (!saving) {
+      saving = this.saveNew(input).finally(() => this.saving.delete(digest));
+      this.saving.set(digest, saving);
+    }
+    await saving;
   }
 
   /** @throws InputMissingError, InputCorruptError */
@@ -68,19 +78,48 @@ export class InputsStore {
     return whole;
   }
 
-  private async saveInline(input: PredictionInput): Promise<void> {
-    await this.insertOnce(input, { content: new Binary(input.content) });
+  private async saveNew(input: PredictionInput): Promise<void> {
+    if (input.bytes <= INLINE_BYTES) {
+      await this.small.add(toDoc(input, { content: new Binary(input.content) }), input.bytes);
+    } else {
+      await this.saveLarge(input);
+    }
+    this.seen.set(input.digest, true);
   }
 
   private async saveLarge(input: PredictionInput): Promise<void> {
-    const known = await this.inputs.findOne({ _id: input.digest }, { projection: { _id: 1 } });
-    if (known) return;
+    if (await this.renew([input.digest])) return;
     const file = new ObjectId();
     await this.writeChunks(file, input.content);
     await this.large.sealFile(file, input.digest, input.bytes, { kind: input.kind });
-    const isOurs = await this.insertOnce(input, { file });
+    const [outcome] = await insertGroup(this.inputs, [toDoc(input, { file })]);
+    if (outcome?.kind === 'inserted') return;
     // Somebody stored the same input meanwhile: theirs stays.
-    if (!isOurs) await this.large.remove([file]);
+    await this.large.remove([file]);
+    if (outcome?.kind === 'failed') throw outcome.cause;
+    if (!(await this.renew([input.digest]))) await this.saveLarge(input);
+  }
+
+  /** What is there already is marked as used, or the sweeper could take it away as old. */
+  private async writeGroup(docs: readonly InputDoc[]): Promise<Outcome<void>[]> {
+    const outcomes = await insertGroup(this.inputs, docs);
+    const present = docs.filter((_, place) => outcomes[place]?.kind === 'present');
+    if (present.length > 0 && !(await this.renew(present.map(({ _id }) => _id)))) {
+      // One of them was removed since: this time it is inserted.
+      return await this.writeGroup(docs);
+    }
+    return outcomes.map((outcome) =>
+      outcome.kind === 'failed' ? outcome : { kind: 'done', value: undefined },
+    );
+  }
+
+  /** @returns whether all of them are there, by then as used as a new one */
+  private async renew(digests: readonly string[]): Promise<boolean> {
+    const filter = { _id: { $in: [...digests] } };
+    const { matchedCount } = await this.inputs.updateMany(filter, {
+      $currentDate: { usedAt: true },
+    });
+    return matchedCount === digests.length;
   }
 
   /** Unlike chunks of artifacts, these are never read back before they count: a majority has to have them. */
@@ -92,27 +131,12 @@ export class InputsStore {
     }
     await this.chunks.insertMany(chunks, { ordered: false });
   }
+}
 
-  /** @returns false when the input was there already */
-  private async insertOnce(
-    { digest, kind, bytes, contentType }: PredictionInput,
-    where: Pick<InputDoc, 'content'> | Pick<InputDoc, 'file'>,
-  ): Promise<boolean> {
-    const upsert = async (): Promise<boolean> => {
-      const $setOnInsert = { kind, bytes, contentType, ...where, createdAt: new Date() };
-      const result = await this.inputs.updateOne(
-        { _id: digest },
-        { $setOnInsert },
-        { upsert: true },
-      );
-      return result.upsertedCount > 0;
-    };
-    try {
-      return await upsert();
-    } catch (error) {
-      if (duplicateKeyIndex(error) === undefined) throw error;
-      // Two upserts raced. Asked again, the server waits until a majority has the other one.
-      return await upsert();
-    }
-  }
+function toDoc(
+  { digest, kind, bytes, contentType }: PredictionInput,
+  where: Pick<InputDoc, 'content'> | Pick<InputDoc, 'file'>,
+): InputDoc {
+  const now = new Date();
+  return { _id: digest, kind, bytes, contentType, ...where, createdAt: now, usedAt: now };
 }

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 
 import { StoreError } from '../common/errors';
 import { type NamedTensors } from '../common/tensor';
-import { type Config, type RecordingMode } from '../config/config';
+import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { Metrics } from '../metrics/metrics';
 import { type ResolvedVersion } from '../models/version-resolver.service';
@@ -14,7 +14,7 @@ import { type PredictionInput, type PredictionRecord, type Protocol } from './pr
 import { OutputTooLargeError } from './predictions.errors';
 import { PredictionsRepository } from './predictions.repository';
 import { QueuedRecorder } from './queued-recorder.service';
-import { NO_RECORDER, type Recorder } from './recorder';
+import { NoRecorder, type Recorder } from './recorder';
 import { type ScoredLabel, topLabels } from './top-labels';
 
 /** Outputs beyond this would not fit one record beside its input. */
@@ -71,6 +71,7 @@ export class PredictService {
     private readonly predictions: PredictionsRepository,
     private readonly durable: DurableRecorder,
     private readonly queued: QueuedRecorder,
+    private readonly unrecorded: NoRecorder,
     private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -91,7 +92,7 @@ export class PredictService {
   private async compute<T>(job: PredictJob<T>): Promise<Predicted<T>> {
     const { resolved, inputs, rows, signal, startedAtMs } = job;
     const { version } = resolved;
-    const recorder = this.recorderFor(resolved.recording ?? this.config.recording);
+    const recorder = this.recorderFor(resolved);
     const createdAt = new Date();
     const id = this.predictions.newId();
     const running = this.runtime.predict(toLoadable(version), inputs, {
@@ -158,14 +159,16 @@ export class PredictService {
     };
   }
 
-  private recorderFor(mode: RecordingMode): Recorder {
+  private recorderFor({ recording }: ResolvedVersion): Recorder {
+    const { mode, rate } = recording ?? { mode: this.config.recording, rate: 1 };
+    if (rate < 1 && Math.random() >= rate) return this.unrecorded;
     switch (mode) {
       case 'durable':
         return this.durable;
       case 'queued':
         return this.queued;
       case 'off':
-        return NO_RECORDER;
+        return this.unrecorded;
     }
   }
 }

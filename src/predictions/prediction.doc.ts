@@ -81,6 +81,8 @@ export interface InputDoc {
   readonly content?: Binary;
   readonly file?: ObjectId;
   readonly createdAt: Date;
+  /** When it was last sent to be stored; nothing is removed that was used a short while ago. */
+  readonly usedAt: Date;
 }
 
 /** Bytes to be stored as an input, with what records say of them. */

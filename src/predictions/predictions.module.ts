@@ -12,6 +12,10 @@ import { PredictionsController } from './predictions.controller';
 import { PredictionsRepository } from './predictions.repository';
 import { ProofsController } from './proofs.controller';
 import { QueuedRecorder } from './queued-recorder.service';
+import { RecordWriter } from './record-writer.service';
+import { NoRecorder } from './recorder';
+import { RecordingCounts } from './recording-counts';
+import { RecordingJournal } from './recording-journal.store';
 
 /** Predictions: made, recorded, looked up. */
 @Module({
@@ -20,12 +24,16 @@ import { QueuedRecorder } from './queued-recorder.service';
   providers: [
     InputsStore,
     PredictionsRepository,
+    RecordingCounts,
+    RecordingJournal,
+    RecordWriter,
     DurableRecorder,
     QueuedRecorder,
+    NoRecorder,
     PredictService,
     PredictionRecords,
     PredictionProofs,
   ],
-  exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore],
+  exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore, RecordingCounts],
 })
 export class PredictionsModule {}

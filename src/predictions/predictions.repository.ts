@@ -3,9 +3,10 @@ import { Binary, type Collection, type Db, type Filter, ObjectId } from 'mongodb
 
 import { type NamedTensors } from '../common/tensor';
 import { toPairs } from '../models/version.doc';
+import { insertGroup } from '../mongo/insert-group';
 import { DATABASE } from '../mongo/mongo.tokens';
-import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { Schema } from '../mongo/schema';
+import { GroupCommit, INSERT_LIMITS } from './group-commit';
 import {
   type InputDoc,
   type InputSummary,
@@ -36,6 +37,9 @@ const LISTED_TOP_ROWS = 16;
 /** Values of outputs that a list of images shows, for each. */
 const LISTED_OUTPUT_BYTES = 16 * 1024;
 
+/** What a document weighs beside its tensors. */
+const RECORD_BYTES = 1024;
+
 /** The last second that an ObjectId can name. */
 const LAST_SECOND = 0xffffffff;
 
@@ -48,6 +52,12 @@ const LAST_SECOND = 0xffffffff;
 @Injectable()
 export class PredictionsRepository {
   private readonly predictions: Collection<PredictionDoc>;
+  private readonly inserts = new GroupCommit<PredictionDoc>(async (docs) => {
+    const outcomes = await insertGroup(this.predictions, docs);
+    return outcomes.map((outcome) =>
+      outcome.kind === 'failed' ? outcome : { kind: 'done', value: undefined },
+    );
+  }, INSERT_LIMITS);
 
   constructor(@Inject(DATABASE) db: Db, schema: Schema) {
     this.predictions = db.collection('predictions');
@@ -105,16 +115,12 @@ export class PredictionsRepository {
     return new ObjectId().toHexString();
   }
 
-  /** Safe to repeat after a failure: the id is the caller's, so a record can only meet itself. */
+  /**
+   * Returns when a majority has the record. Safe to repeat after a failure: the id is the
+   * caller's, so a record can only meet itself.
+   */
   async insert(record: PredictionRecord): Promise<void> {
-    const doc = toDoc(record);
-    try {
-      await this.predictions.insertOne(doc);
-    } catch (error) {
-      if (duplicateKeyIndex(error) !== '_id_') throw error;
-      // Writing the same again makes the server wait until a majority has it.
-      await this.predictions.replaceOne({ _id: doc._id }, doc);
-    }
+    await this.inserts.add(toDoc(record), weigh(record));
   }
 
   async remove(id: string): Promise<void> {
@@ -212,6 +218,11 @@ function toDoc(record: PredictionRecord): PredictionDoc {
     ...(top ? { top } : {}),
     ...(labels.size > 0 ? { labels: [...labels] } : {}),
   };
+}
+
+/** About what the document takes, without encoding it. */
+function weigh({ outputs = {} }: PredictionRecord): number {
+  return Object.values(outputs).reduce((sum, { data }) => sum + data.byteLength, RECORD_BYTES);
 }
 
 function toStored(tensors: NamedTensors): StoredTensor[] {

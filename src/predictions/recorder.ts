@@ -1,4 +1,7 @@
+import { Injectable } from '@nestjs/common';
+
 import { type PredictionRecord } from './prediction.doc';
+import { RecordingCounts } from './recording-counts';
 
 /**
  * Keeps what was predicted.
@@ -10,9 +13,13 @@ export interface Recorder {
   record(record: PredictionRecord): Promise<void>;
 }
 
-/** For models whose predictions are not to be kept. */
-export const NO_RECORDER: Recorder = {
-  record: async () => {
+/** For predictions that are not to be kept: they are counted. */
+@Injectable()
+export class NoRecorder implements Recorder {
+  constructor(private readonly counts: RecordingCounts) {}
+
+  async record(): Promise<void> {
+    this.counts.add('unrecorded');
     await Promise.resolve();
-  },
-};
+  }
+}

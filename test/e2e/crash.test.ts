@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -6,6 +5,7 @@ import { join } from 'node:path';
 
 import { MongoClient } from 'mongodb';
 
+import { embeddedUri } from '../support/embedded-uri';
 import { type SpawnedService, spawnService } from '../support/spawn-service';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
 
@@ -56,27 +56,12 @@ async function beginUpload(model: string, bytes: number): Promise<() => void> {
 
 /** Looks into the embedded database while the service runs. */
 async function inDatabase<T>(look: (client: MongoClient) => Promise<T>): Promise<T> {
-  const client = new MongoClient(databaseUri());
+  const client = new MongoClient(embeddedUri(dataDir));
   try {
     return await look(client);
   } finally {
     await client.close();
   }
-}
-
-/** Where the embedded mongod listens, as its command line says. */
-function databaseUri(): string {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      if (args.includes(join(dataDir, 'db'))) {
-        return `mongodb://127.0.0.1:${args[args.indexOf('--port') + 1] ?? ''}/?directConnection=true`;
-      }
-    } catch {
-      // Processes come and go while /proc is read.
-    }
-  }
-  throw new Error('the embedded mongod was not found');
 }
 
 const leftovers = async (): Promise<{ chunks: number; intents: number; unready: number }> =>

@@ -7,6 +7,7 @@ import { type ErrorBody } from '../../src/http/error.filter';
 import { createClient } from '../../src/mongo/connect';
 import { type PredictAnswer } from '../../src/predictions/predict.controller';
 import { type PredictionAnswer } from '../../src/predictions/prediction.answer';
+import { RecordingCounts } from '../../src/predictions/recording-counts';
 import { flatJson } from '../../src/predictions/tensor-values';
 import { type ScoredLabel } from '../../src/predictions/top-labels';
 import { bootService, type BootedService } from '../support/boot';
@@ -82,10 +83,10 @@ beforeAll(async () => {
       outputs: [{ name: 'y', dtype: 'float32', shape: [1] }],
     },
   });
-  for (const recording of ['off', 'queued'] as const) {
+  for (const recording of ['off', 'queued', 'sampled'] as const) {
     await publishStored(db, `half-${recording}`, greaterThanHalf(), {
       signature: { inputs: x, outputs: [{ name: 'large', dtype: 'bool', shape: [-1, 3] }] },
-      recording,
+      ...(recording === 'sampled' ? {} : { recording }),
     });
   }
   await publishStored(db, 'broken', greaterThanHalf(), {
@@ -390,16 +391,20 @@ describe('POST /api/models/{ref}/predict', () => {
   });
 
   it.each([
-    ['the record', 'insert'],
-    ['the input', 'update'],
-  ])('withholds the result when %s cannot be written (82)', async (_what, command) => {
+    ['the record', 'predictions'],
+    ['the input', 'inputs'],
+  ])('withholds the result when %s cannot be written (82)', async (_what, collection) => {
     await predict('half', { instances: [[1, 2, 3]] });
     const before = await recorded();
 
     const answer = await whileFailing(
       admin,
       'gridstow',
-      { failCommands: [command], errorCode: 50 },
+      {
+        failCommands: ['insert'],
+        namespace: `${service.db.databaseName}.${collection}`,
+        errorCode: 50,
+      },
       async () => await predict('half', { instances: [[Math.random(), 2, 3]] }),
     );
 
@@ -423,6 +428,31 @@ describe('POST /api/models/{ref}/predict', () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     expect((await get(`/predictions/${queued.body.predictionId}`)).status).toBe(200);
+  });
+
+  it('records a random part where a rate says so, and counts the others', async () => {
+    const change = async (recording: unknown) =>
+      await sendJson('PATCH', `${api}/models/half-sampled`, { recording });
+    expect((await change({ mode: 'durable', rate: 0.5 })).body.recording).toEqual({
+      mode: 'durable',
+      rate: 0.5,
+    });
+    const counts = service.service.app.get(RecordingCounts);
+    const [before, stood] = [counts.state, await recorded()];
+
+    for (let n = 0; n < 60; n++) await predict('half-sampled', { instances: [[n, 2, 3]] });
+
+    const { state } = counts;
+    const [kept, left] = [state.recorded - before.recorded, state.unrecorded - before.unrecorded];
+    expect(kept + left).toBe(60);
+    // Outside once in 10 million runs.
+    expect(kept).toBeGreaterThan(9);
+    expect(left).toBeGreaterThan(9);
+    expect(await recorded()).toBe(stood + kept);
+    for (const faulty of [{ mode: 'durable' }, { mode: 'x', rate: 1 }, { mode: 'off', rate: 2 }]) {
+      expect((await change(faulty)).status).toBe(422);
+    }
+    expect((await change(null)).body).not.toHaveProperty('recording');
   });
 });
 

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 
-import { type Document, MongoClient, ObjectId } from 'mongodb';
+import { BSON, type CommandStartedEvent, type Document, MongoClient, ObjectId } from 'mongodb';
 import { pino } from 'pino';
 
 import { createClient } from '../../src/mongo/connect';
@@ -12,7 +16,11 @@ import { tensorInput } from '../../src/predictions/prediction-input';
 import { PredictionRecords } from '../../src/predictions/prediction-records.service';
 import { PredictionsRepository } from '../../src/predictions/predictions.repository';
 import { QueuedRecorder } from '../../src/predictions/queued-recorder.service';
+import { RecordWriter } from '../../src/predictions/record-writer.service';
+import { RecordingCounts } from '../../src/predictions/recording-counts';
+import { RecordingJournal } from '../../src/predictions/recording-journal.store';
 import { decodeTensorFile } from '../../src/predictions/tensor-file';
+import { type NamedTensors } from '../../src/common/tensor';
 import { type FreshDatabase, freshDatabase, testMongoUri } from '../support/database';
 import { whileFailing } from '../support/fail-command';
 import { aRecord, aVector } from '../support/prediction-records';
@@ -21,6 +29,8 @@ const admin = createClient(testMongoUri(), { appName: 'arming' });
 let database: FreshDatabase;
 let inputs: InputsStore;
 let predictions: PredictionsRepository;
+let writer: RecordWriter;
+let counts: RecordingCounts;
 let recorder: DurableRecorder;
 let records: PredictionRecords;
 
@@ -29,7 +39,9 @@ beforeAll(async () => {
   const schema = new Schema();
   inputs = new InputsStore(database.db, schema);
   predictions = new PredictionsRepository(database.db, schema);
-  recorder = new DurableRecorder(inputs, predictions);
+  writer = new RecordWriter(inputs, predictions);
+  counts = new RecordingCounts();
+  recorder = new DurableRecorder(writer, counts);
   records = new PredictionRecords(predictions, inputs);
   await schema.apply(database.db);
 });
@@ -153,19 +165,22 @@ describe('DurableRecorder', () => {
     expect(Object.keys(outputs!).sort()).toEqual(['$where', '_bsontype', 'a.b']);
   });
 
+  const WAITING = { writeConcernError: { code: 64, errmsg: 'waiting' } };
   it.each([
-    ['record', 'insert', { errorCode: 50 }],
-    ['input', 'update', { errorCode: 50 }],
-    ['record, by a majority', 'insert', { writeConcernError: { code: 64, errmsg: 'waiting' } }],
-    ['input, by a majority', 'update', { writeConcernError: { code: 64, errmsg: 'waiting' } }],
-    ['record, the connection being cut', 'insert', { closeConnection: true }],
-  ])('fails when the database does not take the %s (82)', async (_what, command, how) => {
+    ['record', 'predictions', { errorCode: 50 }],
+    ['input', 'inputs', { errorCode: 50 }],
+    ['record, stepping down', 'predictions', { errorCode: 10107 }],
+    ['record, by a majority', 'predictions', WAITING],
+    ['input, by a majority', 'inputs', WAITING],
+    ['record, the connection being cut', 'predictions', { closeConnection: true }],
+  ])('fails when the database does not take the %s (82, 138)', async (_what, collection, how) => {
     const record = aRecord(predictions.newId(), { input: freshInput() });
+    const before = counts.state;
 
     const failing = whileFailing(
       admin,
       database.name,
-      { failCommands: [command], ...how },
+      { failCommands: ['insert'], namespace: `${database.name}.${collection}`, ...how },
       async () => {
         await recorder.record(record);
       },
@@ -176,8 +191,16 @@ describe('DurableRecorder', () => {
       code: 'recording_unavailable',
       details: { retryAfterSeconds: 1 },
     });
-    if (command === 'update') await expect(records.get(record.id)).rejects.toThrow('no prediction');
+    if (collection === 'inputs') {
+      await expect(records.get(record.id)).rejects.toThrow('no prediction');
+    }
     await recorder.record(record);
+    expect(counts.state).toMatchObject({
+      predicted: before.predicted + 2,
+      recorded: before.recorded + 1,
+      dropped: before.dropped + 1,
+      waiting: 0,
+    });
     expect(await records.get(record.id)).toMatchObject({ input: { digest: record.input.digest } });
   });
 
@@ -193,66 +216,233 @@ describe('DurableRecorder', () => {
   });
 });
 
+const SIZE = 16.5 * 1024 * 1024;
+/** A little more than a document can hold. */
+const TOO_LARGE: NamedTensors = {
+  x: { dtype: 'float32', shape: [1, SIZE / 4], data: Buffer.alloc(SIZE) },
+};
+
+describe('group commit', () => {
+  /** The commands that inserted, with how many documents each, while `work` ran. */
+  async function insertsDuring(
+    work: (recording: DurableRecorder) => Promise<void>,
+  ): Promise<Record<string, number[]>> {
+    const inserts: Record<string, number[]> = { inputs: [], predictions: [] };
+    const client = new MongoClient(testMongoUri(), {
+      monitorCommands: true,
+      writeConcern: { w: 'majority' },
+    });
+    client.on('commandStarted', ({ commandName, command }: CommandStartedEvent) => {
+      if (commandName === 'insert') inserts[command['insert']]!.push(command['documents'].length);
+    });
+    const db = client.db(database.name);
+    const repository = new PredictionsRepository(db, new Schema());
+    const store = new InputsStore(db, new Schema());
+    await work(new DurableRecorder(new RecordWriter(store, repository), new RecordingCounts()));
+    await client.close();
+    return inserts;
+  }
+
+  it('writes what came together with one command per collection', async () => {
+    const input = freshInput();
+    const groups = await insertsDuring(async (recording) => {
+      await Promise.all(
+        Array.from({ length: 64 }, async (_, n) => {
+          const own = n % 2 === 0 ? input : freshInput();
+          await recording.record(aRecord(predictions.newId(), { input: own }));
+        }),
+      );
+    });
+
+    expect(groups).toEqual({ inputs: [33], predictions: [64] });
+  });
+
+  it('does not send an input again that was acknowledged a moment ago', async () => {
+    const input = freshInput();
+    const groups = await insertsDuring(async (recording) => {
+      for (let n = 0; n < 3; n++) {
+        await recording.record(aRecord(predictions.newId(), { input }));
+      }
+    });
+
+    expect(groups).toEqual({ inputs: [1], predictions: [1, 1, 1] });
+  });
+
+  it('fails the one record that the database cannot take, and keeps the others', async () => {
+    const all = Array.from({ length: 9 }, (_, n) =>
+      aRecord(
+        predictions.newId(),
+        n === 4 ? { error: { code: 'x', message: 'x'.repeat(SIZE) } } : {},
+      ),
+    );
+
+    const results = await Promise.allSettled(
+      all.map(async (record) => {
+        await recorder.record(record);
+      }),
+    );
+
+    expect(results.map(({ status }) => status)).toEqual(
+      all.map((_, n) => (n === 4 ? 'rejected' : 'fulfilled')),
+    );
+    const ids = all.map(({ id }) => new ObjectId(id));
+    expect(await count('predictions', { _id: { $in: ids } })).toBe(8);
+  });
+
+  it('acknowledges only records that are there, whatever fails in between (138, 139)', async () => {
+    const before = counts.state;
+    const acknowledged: string[] = [];
+    const record = async (): Promise<void> => {
+      const id = predictions.newId();
+      await recorder.record(aRecord(id, { input: freshInput() })).then(
+        () => acknowledged.push(id),
+        () => undefined,
+      );
+    };
+    const failure = { failCommands: ['insert'], closeConnection: true };
+
+    for (let round = 0; round < 5; round++) {
+      const predicting = Array.from({ length: 40 }, async (_, n) => {
+        await new Promise((resolve) => setTimeout(resolve, n));
+        await record();
+      });
+      await whileFailing(admin, database.name, failure, async () => {
+        await new Promise((resolve) => setTimeout(resolve, 15));
+      });
+      await Promise.all(predicting);
+    }
+
+    const { predicted, recorded, dropped, waiting } = counts.state;
+    expect(predicted - before.predicted).toBe(200);
+    expect(predicted).toBe(recorded + dropped);
+    expect(waiting).toBe(0);
+    expect(acknowledged).toHaveLength(recorded - before.recorded);
+    const ids = acknowledged.map((id) => new ObjectId(id));
+    expect(await count('predictions', { _id: { $in: ids } })).toBe(ids.length);
+    for (const id of acknowledged) expect((await records.get(id)).input.tensors).toBeDefined();
+  });
+});
+
 describe('QueuedRecorder', () => {
-  const queued = (): QueuedRecorder => new QueuedRecorder(recorder, pino({ level: 'silent' }));
+  let dataDir: string;
+  beforeEach(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'gridstow-journal-'));
+    counts = new RecordingCounts();
+  });
+  afterEach(async () => {
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  const health = { health: async () => await Promise.resolve({ ok: true }) };
+  const journal = (): RecordingJournal =>
+    new RecordingJournal({ dataDir, mongodb: { uri: undefined, db: 'db', binary: undefined } });
+  const queued = (): QueuedRecorder =>
+    new QueuedRecorder(writer, journal(), counts, health, pino({ level: 'silent' }));
+  const segments = async (): Promise<string[]> => await readdir(join(dataDir, 'recording/db'));
+  const failing = { failCommands: ['insert'], errorCode: 50 };
 
   it('answers first and writes everything soon after', async () => {
     const recording = queued();
     const ids = Array.from({ length: 40 }, () => predictions.newId());
 
-    for (const id of ids) await recording.record(aRecord(id));
-    expect(recording.state).toMatchObject({ accepted: 40, waiting: 40 });
+    await Promise.all(
+      ids.map(async (id) => {
+        await recording.record(aRecord(id));
+      }),
+    );
+    expect(counts.state).toMatchObject({ predicted: 40, recorded: 0, waiting: 40 });
     await recording.beforeApplicationShutdown();
 
-    expect(recording.state).toEqual({
-      accepted: 40,
-      written: 40,
-      lost: 0,
-      waiting: 0,
-      waitingBytes: 0,
-    });
+    expect(counts.state).toMatchObject({ predicted: 40, recorded: 40, dropped: 0, waiting: 0 });
+    expect(recording.state).toEqual({ waiting: 0, waitingBytes: 0 });
     for (const id of ids) expect((await records.get(id)).predictionId).toBe(id);
+    expect(await segments()).toEqual([]);
   });
 
   it('tries again while the database is away', async () => {
     const recording = queued();
     const record = aRecord(predictions.newId(), { input: freshInput() });
 
-    await whileFailing(
-      admin,
-      database.name,
-      { failCommands: ['update'], errorCode: 50 },
-      async () => {
-        await recording.record(record);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      },
-    );
+    await whileFailing(admin, database.name, failing, async () => {
+      await recording.record(record);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    });
     await recording.beforeApplicationShutdown();
 
-    expect(recording.state).toMatchObject({ written: 1, lost: 0, waiting: 0 });
+    expect(counts.state).toMatchObject({ recorded: 1, dropped: 0, waiting: 0 });
     expect((await records.get(record.id)).input.tensors?.['x']?.values).toHaveLength(16);
   });
 
-  it('counts what an orderly stop could not save', async () => {
-    const recording = queued();
-
-    await whileFailing(
-      admin,
-      database.name,
-      { failCommands: ['insert'], errorCode: 50 },
-      async () => {
-        for (let n = 0; n < 20; n++) await recording.record(aRecord(predictions.newId()));
-        await recording.beforeApplicationShutdown();
-      },
-    );
-
-    expect(recording.state).toEqual({
-      accepted: 20,
-      written: 0,
-      lost: 20,
-      waiting: 0,
-      waitingBytes: 0,
+  it('leaves on disk what an orderly stop could not save, and the next start writes it', async () => {
+    const ids = Array.from({ length: 20 }, () => predictions.newId());
+    const made = { callerId: 'c', tags: { 'a.b': '$c' }, error: { code: 'x', message: 'y' } };
+    await whileFailing(admin, database.name, failing, async () => {
+      const recording = queued();
+      for (const id of ids) await recording.record(aRecord(id, { ...made, input: freshInput() }));
+      await recording.beforeApplicationShutdown();
     });
+    expect(counts.state).toMatchObject({ predicted: 20, recorded: 0, dropped: 0, waiting: 20 });
+    // As if written by a process that is gone.
+    for (const name of await segments()) await disown(join(dataDir, 'recording/db', name));
+
+    counts = new RecordingCounts();
+    const next = queued();
+    next.onApplicationBootstrap();
+    while (counts.state.replayed < 20) await new Promise((resolve) => setTimeout(resolve, 10));
+    await next.beforeApplicationShutdown();
+
+    expect(counts.state).toMatchObject({ predicted: 0, recorded: 0, replayed: 20, waiting: 0 });
+    for (const id of ids) {
+      const { input, outputs, callerId, tags, error } = await records.get(id);
+      expect({ callerId, tags, error }).toEqual(made);
+      expect(input.tensors?.['x']?.values).toHaveLength(16);
+      expect(outputs?.['x']?.values).toEqual([0.25, 0.75]);
+    }
+    expect(await segments()).toEqual([]);
+  });
+
+  it('leaves the journal of a process alone that still runs', async () => {
+    const other = journal();
+    await other.append(aRecord(predictions.newId()));
+
+    expect(await journal().recover()).toEqual([]);
+    expect(await segments()).toHaveLength(1);
+    await other.close();
+  });
+
+  it('reads a journal up to where the crash cut it off', async () => {
+    const other = journal();
+    const ids = [predictions.newId(), predictions.newId()];
+    for (const id of ids) await other.append(aRecord(id));
+    await other.close();
+    const [name] = await segments();
+    const path = join(dataDir, 'recording/db', name!);
+    await disown(path);
+    await truncate(path, (await stat(path)).size - 5);
+
+    expect((await journal().recover()).map(({ record }) => record.id)).toEqual([ids[0]]);
+  });
+
+  it('drops and counts a record that can never be written, and goes on', async () => {
+    const recording = queued();
+    const good = predictions.newId();
+
+    await recording.record(aRecord(predictions.newId(), { outputs: TOO_LARGE }));
+    await recording.record(aRecord(good));
+    await recording.beforeApplicationShutdown();
+
+    expect(counts.state).toMatchObject({ predicted: 2, recorded: 1, dropped: 1, waiting: 0 });
+    expect((await records.get(good)).predictionId).toBe(good);
+  });
+
+  it('withholds the result when the journal cannot be written', async () => {
+    await writeFile(join(dataDir, 'recording'), 'a file where a folder should be');
+
+    await expect(queued().record(aRecord(predictions.newId()))).rejects.toMatchObject({
+      kind: 'unavailable',
+      code: 'recording_unavailable',
+    });
+    expect(counts.state).toMatchObject({ predicted: 1, dropped: 1, waiting: 0 });
   });
 
   it('refuses more than it has room for, and counts what it took', async () => {
@@ -262,17 +452,28 @@ describe('QueuedRecorder', () => {
       await recording.record(aRecord(predictions.newId(), { input }));
     };
 
-    await next();
-    await next();
-    await expect(next()).rejects.toMatchObject({
-      kind: 'overloaded',
-      code: 'recording_queue_full',
-    });
+    const results = await Promise.allSettled([next(), next(), next()]);
 
-    expect(recording.state).toMatchObject({ accepted: 2, waiting: 2 });
+    expect(results[2]).toMatchObject({
+      status: 'rejected',
+      reason: { kind: 'overloaded', code: 'recording_queue_full' },
+    });
+    expect(counts.state).toMatchObject({ predicted: 3, dropped: 1 });
     await recording.beforeApplicationShutdown();
-    expect(recording.state).toMatchObject({ written: 2, waitingBytes: 0 });
+    expect(counts.state).toMatchObject({ recorded: 2, waiting: 0 });
+    expect(recording.state.waitingBytes).toBe(0);
   });
+
+  /** Rewrites the owner in the first frame to a process that does not run. */
+  async function disown(path: string): Promise<void> {
+    const bytes = await readFile(path);
+    const body = BSON.serialize({ owner: { pid: 2 ** 31 - 1, started: null } });
+    const header = Buffer.alloc(12);
+    header.writeUInt32LE(body.length, 0);
+    header.writeUInt32LE(crc32(body), 8);
+    const others = bytes.subarray(12 + bytes.readUInt32LE(0));
+    await writeFile(path, Buffer.concat([header, body, others]));
+  }
 });
 
 describe('PredictionsRepository', () => {
