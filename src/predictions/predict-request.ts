@@ -7,14 +7,20 @@ import { parseDto } from '../http/dto.pipe';
 import { type PredictForm } from './outputs-json';
 import { parseColumns, type ParsedInputs, parseRows } from './parse-inputs';
 
+/** No half surrogate pairs, which the database would replace, and no NUL. */
+const CALLER_ID = /^[^\0\p{Cs}]{1,256}$/u;
+
+export function isCallerId(text: string): boolean {
+  return CALLER_ID.test(text);
+}
+
 /** Unlike `IsOptional`, which lets null pass. */
 const IfSent = (): PropertyDecorator => ValidateIf((_options, value) => value !== undefined);
 
 /** What a caller may send along with the inputs. */
 class PredictOptionsDto {
-  /** No half surrogate pairs, which the database would replace, and no NUL. */
   @IfSent()
-  @Matches(/^[^\0\p{Cs}]{1,256}$/u, { message: 'id must be a text of 1 to 256 characters' })
+  @Matches(CALLER_ID, { message: 'id must be a text of 1 to 256 characters' })
   readonly id?: string;
 
   @IfSent()

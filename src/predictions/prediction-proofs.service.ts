@@ -44,7 +44,7 @@ export class PredictionProofs {
   }
 
   private async find(predictionId: string): Promise<PredictionDoc> {
-    const found = await this.predictions.findWithInput(predictionId);
+    const found = await this.predictions.findJoined(predictionId);
     if (found) return found.prediction;
     throw new PredictionNotFoundError(`There is no prediction ${predictionId}`, { predictionId });
   }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
+import { toFeedbackAnswer } from './feedback.answer';
 import { InputsStore } from './inputs.store';
 import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
 import { type PredictionDoc } from './prediction.doc';
@@ -19,20 +20,21 @@ export class PredictionRecords {
   ) {}
 
   /**
-   * A record with the values of its input and outputs. An input that is missing or too large to
+   * A record with the values of its input and outputs, and with what was said of it. An input that is missing or too large to
    * show leaves its values out.
    *
    * @throws PredictionNotFoundError, InputCorruptError
    */
   async get(id: string): Promise<PredictionAnswer> {
-    const found = await this.predictions.findWithInput(id);
+    const found = await this.predictions.findJoined(id);
     if (!found) throw notFound(id);
-    const { prediction, input } = found;
+    const { prediction, input, feedback } = found;
+    const said = feedback ? { feedback: toFeedbackAnswer(feedback) } : {};
     if (input?.kind !== 'tensors' || input.bytes > MAX_JOINED_BYTES) {
-      return toPredictionAnswer(prediction);
+      return { ...toPredictionAnswer(prediction), ...said };
     }
     const tensors = decodeTensorFile(await this.inputs.contentOf(input));
-    return toPredictionAnswer(prediction, tensors);
+    return { ...toPredictionAnswer(prediction, tensors), ...said };
   }
 
   /**
@@ -43,7 +45,7 @@ export class PredictionRecords {
   async getWithContent(
     id: string,
   ): Promise<{ readonly prediction: PredictionAnswer; readonly content: Buffer }> {
-    const found = await this.predictions.findWithInput(id);
+    const found = await this.predictions.findJoined(id);
     if (!found) throw notFound(id);
     const { prediction, input } = found;
     if (!input) {

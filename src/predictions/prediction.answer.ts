@@ -1,5 +1,6 @@
 import { type DType, type NamedTensors } from '../common/tensor';
 import { fromPairs } from '../models/version.doc';
+import { type FeedbackAnswer } from './feedback.answer';
 import {
   type InputKind,
   type PredictionDoc,
@@ -47,6 +48,7 @@ export interface PredictionAnswer {
   readonly top?: readonly (readonly ScoredLabel[])[];
   readonly timings: RecordedTimings;
   readonly createdAt: string;
+  readonly feedback?: FeedbackAnswer;
 }
 
 /** Values come along where they were read: those of the input from `input`, those of outputs from `doc`. */

@@ -19,7 +19,7 @@ import { isKnown } from '../http/conditional';
 import { PredictionRecords } from './prediction-records.service';
 import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
 import { PREDICTION_STATUSES } from './prediction.doc';
-import { BadPredictionIdError } from './predictions.errors';
+import { isPredictionId, parsePredictionId } from './prediction-id';
 import { GetPredictionDocs, GetPredictionInputDocs, ListPredictionsDocs } from './predictions.docs';
 import { type PredictionFilter, PredictionsRepository } from './predictions.repository';
 
@@ -34,8 +34,6 @@ const FILTERS = {
   label: text,
   ...PAGE_PARAMETERS,
 };
-
-const ID = /^[0-9a-f]{24}$/i;
 
 /** Inputs are addressed by content, yet may be private: browsers may keep them, proxies may not. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
@@ -128,20 +126,10 @@ function toText(filter: PredictionFilter): Record<string, unknown> {
 /** @throws BadCursorError */
 function idAfter(cursor: string, scope: string): string {
   const [id] = decodeCursor(cursor, scope);
-  if (typeof id !== 'string' || !ID.test(id)) {
+  if (typeof id !== 'string' || !isPredictionId(id)) {
     throw new BadCursorError(
       'The cursor is not one that this list gave out; start again without it',
     );
   }
   return id;
-}
-
-/** @throws BadPredictionIdError */
-export function parsePredictionId(id: string): string {
-  if (!ID.test(id)) {
-    throw new BadPredictionIdError('An id of a prediction has 24 hexadecimal digits', {
-      id: id.slice(0, 60),
-    });
-  }
-  return id.toLowerCase();
 }

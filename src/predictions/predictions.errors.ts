@@ -10,6 +10,11 @@ export class BadPredictionIdError extends BadSyntaxError {
   override readonly code = 'bad_prediction_id';
 }
 
+/** Feedback by the id of a caller that names no model, or no id. */
+export class BadCallerIdError extends BadSyntaxError {
+  override readonly code = 'bad_caller_id';
+}
+
 /** The record of a prediction could not be written, so its result is withheld. */
 export class RecordingUnavailableError extends UnavailableError {
   override readonly code = 'recording_unavailable';

@@ -3,6 +3,9 @@ import { Module } from '@nestjs/common';
 import { ModelsModule } from '../models/models.module';
 import { RuntimeModule } from '../runtime/runtime.module';
 import { DurableRecorder } from './durable-recorder.service';
+import { FeedbackIntake } from './feedback-intake.service';
+import { FeedbackController } from './feedback.controller';
+import { FeedbackRepository } from './feedback.repository';
 import { InputsStore } from './inputs.store';
 import { PredictController } from './predict.controller';
 import { PredictService } from './predict.service';
@@ -20,7 +23,7 @@ import { RecordingJournal } from './recording-journal.store';
 /** Predictions: made, recorded, looked up. */
 @Module({
   imports: [ModelsModule, RuntimeModule],
-  controllers: [PredictController, PredictionsController, ProofsController],
+  controllers: [PredictController, FeedbackController, PredictionsController, ProofsController],
   providers: [
     InputsStore,
     PredictionsRepository,
@@ -33,6 +36,8 @@ import { RecordingJournal } from './recording-journal.store';
     PredictService,
     PredictionRecords,
     PredictionProofs,
+    FeedbackRepository,
+    FeedbackIntake,
   ],
   exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore, RecordingCounts],
 })

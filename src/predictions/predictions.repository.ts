@@ -6,6 +6,8 @@ import { toPairs } from '../models/version.doc';
 import { insertGroup } from '../mongo/insert-group';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
+import { type FeedbackDoc } from './feedback.doc';
+import { joinFeedback, latestFeedback } from './feedback.repository';
 import { GroupCommit, INSERT_LIMITS } from './group-commit';
 import {
   type InputDoc,
@@ -29,6 +31,13 @@ export interface PredictionFilter {
   readonly until?: Date;
   /** The best label of at least one row. */
   readonly label?: string;
+}
+
+/** A record with what belongs to it. */
+export interface JoinedPrediction {
+  readonly prediction: PredictionDoc;
+  readonly input: InputDoc | null;
+  readonly feedback: FeedbackDoc | null;
 }
 
 /** Rows of `top` that a list shows. */
@@ -174,12 +183,10 @@ export class PredictionsRepository {
     return found?.input ?? null;
   }
 
-  /** A record and the document of its input, in one round trip. */
-  async findWithInput(
-    id: string,
-  ): Promise<{ readonly prediction: PredictionDoc; readonly input: InputDoc | null } | null> {
+  /** A record, the document of its input, and what was said of it, in one round trip. */
+  async findJoined(id: string): Promise<JoinedPrediction | null> {
     const [found] = await this.predictions
-      .aggregate<PredictionDoc & { readonly inputDocs: readonly InputDoc[] }>([
+      .aggregate<PredictionDoc & Joins>([
         { $match: { _id: new ObjectId(id) } },
         {
           $lookup: {
@@ -189,12 +196,18 @@ export class PredictionsRepository {
             as: 'inputDocs',
           },
         },
+        ...joinFeedback(),
       ])
       .toArray();
     if (!found) return null;
-    const { inputDocs, ...prediction } = found;
-    return { prediction, input: inputDocs[0] ?? null };
+    const { inputDocs, feedbackDocs, ...prediction } = found;
+    return { prediction, input: inputDocs[0] ?? null, feedback: latestFeedback(feedbackDocs) };
   }
+}
+
+interface Joins {
+  readonly inputDocs: readonly InputDoc[];
+  readonly feedbackDocs: readonly FeedbackDoc[];
 }
 
 function toDoc(record: PredictionRecord): PredictionDoc {

@@ -1,4 +1,5 @@
 import { DTYPE_BYTES } from '../common/tensor';
+import { FEEDBACK_SCHEMA } from './feedback.docs';
 import { INPUT_KINDS, PREDICTION_STATUSES, PROTOCOLS } from './prediction.doc';
 
 const TEXT = { type: 'string' } as const;
@@ -129,5 +130,6 @@ export const PREDICTION_SCHEMA = {
     top: TOP,
     timings: { type: 'object', properties: { queueMs: MS, inferMs: MS, totalMs: MS } },
     createdAt: { type: 'string', format: 'date-time' },
+    feedback: FEEDBACK_SCHEMA,
   },
 };

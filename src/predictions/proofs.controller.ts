@@ -5,7 +5,7 @@ import { type Request, type Response } from 'express';
 import { readQuery } from '../http/query';
 import { type PredictionProof } from './prediction-proof';
 import { PredictionProofs } from './prediction-proofs.service';
-import { parsePredictionId } from './predictions.controller';
+import { parsePredictionId } from './prediction-id';
 import { GetOutputsDocs, GetProofDocs } from './proofs.docs';
 
 /** For checking records without trusting the store that kept them. */

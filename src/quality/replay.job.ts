@@ -98,7 +98,7 @@ export class ReplayJob {
   ): Promise<void> {
     const predictionId = listed._id.toHexString();
     try {
-      const found = await this.predictions.findWithInput(predictionId);
+      const found = await this.predictions.findJoined(predictionId);
       if (!found) throw new PredictionNotFoundError('The record was removed meanwhile');
       const { prediction, input } = found;
       if (!input) throw new InputMissingError('The bytes of its input are not stored');

@@ -27,7 +27,7 @@ import { bringsImages, readImageRequest } from '../../predictions/image-request'
 import { PredictService } from '../../predictions/predict.service';
 import { PredictionRecords } from '../../predictions/prediction-records.service';
 import { PredictionNotFoundError } from '../../predictions/predictions.errors';
-import { parsePredictionId } from '../../predictions/predictions.controller';
+import { parsePredictionId } from '../../predictions/prediction-id';
 import { flatJson, type JsonElement } from '../../predictions/tensor-values';
 import {
   highest,
