@@ -1,12 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 
 import { ArtifactCorruptError } from '../artifacts/artifact.errors';
+import { type StoreError } from '../common/errors';
 import { LOGGER, type Logger } from '../http/logger';
 import { VersionResolver } from './version-resolver.service';
 import { versionId, VersionsRepository } from './versions.repository';
 
 /**
- * Takes a version out of service when its stored bytes turn out to be damaged.
+ * Takes a version out of service when its stored bytes turn out to be damaged, or when it harms
+ * whoever runs it.
  *
  * What is in memory already goes on serving where it was checked at load; nothing is loaded or
  * promoted from the damaged copy again.
@@ -22,8 +24,14 @@ export class QuarantineService {
   /** Looks at a failure to read a version, and quarantines the version if its bytes are the cause. */
   async report(model: string, version: number, error: unknown): Promise<void> {
     if (!(error instanceof ArtifactCorruptError)) return;
-    if (await this.versions.markQuarantined(versionId(model, version), error.message)) {
-      this.logger.error({ model, version, details: error.details }, 'version quarantined');
+    await this.quarantine(model, version, error);
+  }
+
+  /** Takes a version out of service, for a reason that its document then shows. */
+  async quarantine(model: string, version: number, reason: StoreError): Promise<void> {
+    const { code, message, details } = reason;
+    if (await this.versions.markQuarantined(versionId(model, version), { code, message })) {
+      this.logger.error({ model, version, code, details }, 'version quarantined');
     }
     this.resolver.forget(model);
   }

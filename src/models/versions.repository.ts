@@ -175,12 +175,15 @@ export class VersionsRepository {
     );
   }
 
-  async markQuarantined(id: string, reason: string): Promise<boolean> {
+  async markQuarantined(
+    id: string,
+    failure: { readonly code: string; readonly message: string },
+  ): Promise<boolean> {
     return await this.change(
       id,
       { state: 'ready' },
       {
-        $set: { state: 'quarantined', failure: { code: 'artifact_corrupt', message: reason } },
+        $set: { state: 'quarantined', failure },
         // The same content can be uploaded again, as a new version.
         $unset: { digestClaim: '' },
       },

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { performance } from 'node:perf_hooks';
 
+import { StoreError } from '../common/errors';
 import { type NamedTensors } from '../common/tensor';
 import { type BatchingSettings } from '../models/model.doc';
 import { type LoadableVersion } from '../models/version';
@@ -10,10 +11,13 @@ import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
 import { type Copy, ExecutorSlot } from './executor-slot';
+import { LoadBackoff } from './load-backoff';
 import { decideLoad, decideSpread, type PoolView, type SlotView } from './pool.policy';
+import { decideRecycle } from './recycle.policy';
 import { type Job, type Lane, sharingWith, VersionQueues } from './version-queues';
 import {
   ExecutorLostError,
+  LoadFailingError,
   PredictionCancelledError,
   PredictionDeadlineError,
   RuntimeOverloadedError,
@@ -28,6 +32,8 @@ export interface PoolOptions {
   readonly loadDeadlineMs: number;
   readonly startExecutor: (engine: EngineName) => Promise<Executor>;
   readonly log: (message: string) => void;
+  /** When an idle executor has grown too much; `recycle.policy.ts` by default. */
+  readonly decideRecycle?: typeof decideRecycle;
   /** Told of each call and each load. */
   readonly observer?: PoolObserver;
 }
@@ -36,6 +42,8 @@ export interface PoolObserver {
   called(version: LoadableVersion, engine: EngineName, rows: number): void;
   loaded(version: LoadableVersion, engine: EngineName, ms: number): void;
   loadFailed(version: LoadableVersion, engine: EngineName): void;
+  /** An executor was lost to a version: by its call or its load, and nothing else was under way. */
+  killed(version: LoadableVersion, reason: string): void;
 }
 
 /** A version is loaded onto a further executor when a request has waited this long. */
@@ -63,6 +71,13 @@ export interface PoolState {
   readonly usedBytes: number;
   readonly waiting: number;
   readonly executors: readonly SlotState[];
+  /** Versions whose last load failed; they are tried again when asked for, not before that time. */
+  readonly failedLoads: readonly {
+    readonly version: string;
+    readonly failures: number;
+    readonly retryInMs: number;
+    readonly reason: string;
+  }[];
 }
 
 export interface SlotState {
@@ -101,6 +116,7 @@ export class ExecutorPool {
   private readonly running = new Set<Promise<void>>();
   /** Versions whose outputs could not be told apart by row. */
   private readonly unstackable = new Set<string>();
+  private readonly backoff = new LoadBackoff();
   private dispatching = false;
   private wake: { readonly atMs: number; readonly timer: NodeJS.Timeout } | undefined;
   private stopped = false;
@@ -224,6 +240,12 @@ export class ExecutorPool {
       usedBytes,
       waiting: this.queues.size,
       executors,
+      failedLoads: this.backoff.list().map(([version, { failures, error, retryAtMs }]) => ({
+        version,
+        failures,
+        retryInMs: Math.max(0, Math.round(retryAtMs - performance.now())),
+        reason: error instanceof Error ? error.message : String(error),
+      })),
     };
   }
 
@@ -345,7 +367,7 @@ export class ExecutorPool {
     if (copies.some((copy) => copy.state === 'loading') || !this.isAlive(engine)) return;
     if (copies.length === 0) {
       this.loadSomewhere(first.version, engine).catch((error: unknown) => {
-        this.queues.failAll(lane, error);
+        if (!this.mayPass(key, error)) this.queues.failAll(lane, error);
       });
       return;
     }
@@ -361,6 +383,7 @@ export class ExecutorPool {
   private async run(slot: ExecutorSlot, jobs: readonly Job[]): Promise<void> {
     const [first] = jobs;
     assert(first, 'a lane has at least one job');
+    const { executor } = slot;
     const startMs = performance.now();
     const firstDeadlineMs = Math.min(...jobs.map(({ deadlineAtMs }) => deadlineAtMs));
     const remainingMs = Math.max(1, Math.ceil(firstDeadlineMs - startMs));
@@ -381,10 +404,14 @@ export class ExecutorPool {
         }
       });
     } catch (error) {
+      // A call that started late may have had no time: that is not the version's doing.
+      const hadTime = remainingMs * 2 > first.deadlineAtMs - first.enqueuedAtMs;
+      if (hadTime) this.blame(executor, first.version, error);
       // Which of them is to blame shows when each is tried by itself.
       if (jobs.length === 1) first.reject(error);
       else for (const job of jobs) this.tryAlone(job, error);
     } finally {
+      slot.recycleIfGrown(this.options.decideRecycle ?? decideRecycle);
       this.dispatchSoon();
     }
   }
@@ -407,6 +434,8 @@ export class ExecutorPool {
       throw new ExecutorLostError('The executors are being replaced', { retryAfterSeconds: 1 });
     }
     const key = versionKey(version);
+    const blocking = this.backoff.blocking(key);
+    if (blocking) throw stillFailing(key, blocking.error, blocking.leftMs);
     const decision = decideLoad(this.view(engine), { key, bytes: version.loadedBytes });
     if (decision.kind === 'refuse') {
       throw decision.because === 'never'
@@ -435,24 +464,42 @@ export class ExecutorPool {
     if (!slot) throw overloaded('The executor is being replaced', {});
     const startMs = performance.now();
     const { loadDeadlineMs, observer } = this.options;
+    const { executor } = slot;
+    const key = versionKey(version);
     const copy = slot.load(version, loadDeadlineMs);
     copy.loaded.then(
       () => {
+        this.backoff.success(key);
         observer?.loaded(version, slot.engine, performance.now() - startMs);
         this.dispatchSoon();
       },
       (error: unknown) => {
         observer?.loadFailed(version, slot.engine);
+        this.backoff.failure(key, error);
+        this.blame(executor, version, error);
+        this.dispatchSoon();
+        if (this.mayPass(key, error)) return;
         const lane = this.queues
           .waitingLanes()
-          .find(({ key, engine }) => key === versionKey(version) && engine === slot.engine);
+          .find((waiting) => waiting.key === key && waiting.engine === slot.engine);
         const isElsewhere = this.slots.some(
-          ({ engine, copies }) => engine === slot.engine && copies.has(versionKey(version)),
+          ({ engine, copies }) => engine === slot.engine && copies.has(key),
         );
         if (lane && !isElsewhere) this.queues.failAll(lane, error);
       },
     );
     return copy;
+  }
+
+  /** Whether those who wait for a load that failed should go on waiting: its executor was lost. */
+  private mayPass(key: string, error: unknown): boolean {
+    return error instanceof ExecutorLostError && !this.stopped && !this.backoff.blocking(key);
+  }
+
+  /** Tells of a version that cost an executor its life, if nothing else can have. */
+  private blame(executor: Executor | undefined, version: LoadableVersion, error: unknown): void {
+    if (this.stopped || executor?.lostTo !== versionKey(version)) return;
+    this.options.observer?.killed(version, error instanceof Error ? error.message : String(error));
   }
 
   private isAlive(engine: EngineName): boolean {
@@ -485,6 +532,19 @@ export class ExecutorPool {
       })),
     };
   }
+}
+
+/** What a load answers that is not tried because the last ones failed. */
+function stillFailing(key: string, error: unknown, leftMs: number): unknown {
+  if (!(error instanceof StoreError) || error.kind === 'invalid' || error.kind === 'corrupt') {
+    return error;
+  }
+  const retryAfterSeconds = Math.ceil(leftMs / 1000);
+  return new LoadFailingError(
+    `Version ${key} could not be loaded and is tried again in ${retryAfterSeconds} s: ${error.message}`,
+    { retryAfterSeconds },
+    { cause: error },
+  );
 }
 
 function rowsOf(jobs: readonly Job[]): number {

@@ -5,7 +5,8 @@ import { type LoadableVersion } from '../models/version';
 import { type StackedTensors } from './batch';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
-import { versionKey } from './executor-protocol';
+import { type Vitals, versionKey } from './executor-protocol';
+import { type RecycleQuestion } from './recycle.policy';
 import { ExecutorLostError } from './runtime.errors';
 
 const UNLOAD_DEADLINE_MS = 30_000;
@@ -38,6 +39,8 @@ export class ExecutorSlot {
   /** Whether a prediction is being computed here. */
   busy = false;
   restarts = 0;
+  private retiring = false;
+  private atLoad: Vitals = { tensors: 0, rssBytes: 0 };
   private stopped = false;
   private delayMs = 0;
   private retry: NodeJS.Timeout | undefined;
@@ -58,6 +61,7 @@ export class ExecutorSlot {
       return;
     }
     this.executor = executor;
+    this.retiring = false;
     const startedAt = Date.now();
     void executor.ended.then((reason) => {
       this.executor = undefined;
@@ -72,7 +76,7 @@ export class ExecutorSlot {
 
   /** Whether requests can be sent: between a kill and the process' end they cannot. */
   get isUp(): boolean {
-    return this.executor?.isAlive === true;
+    return this.executor?.isAlive === true && !this.retiring;
   }
 
   /** Loads a version once, however many ask for it. */
@@ -89,9 +93,10 @@ export class ExecutorSlot {
       loaded: this.alive()
         .load(version, deadlineMs)
         .then(
-          ({ bytes }) => {
+          ({ bytes, vitals }) => {
             copy.bytes = Math.max(bytes, version.loadedBytes);
             copy.state = 'ready';
+            this.atLoad = vitals;
           },
           (error: unknown) => {
             if (this.copies.get(key) === copy) this.copies.delete(key);
@@ -126,7 +131,26 @@ export class ExecutorSlot {
 
   async unload(key: string): Promise<void> {
     if (!this.copies.delete(key)) return;
-    await this.executor?.unload(key, UNLOAD_DEADLINE_MS);
+    try {
+      await this.executor?.unload(key, UNLOAD_DEADLINE_MS);
+    } catch (error) {
+      // A lost process has unloaded everything.
+      if (!(error instanceof ExecutorLostError)) throw error;
+    }
+  }
+
+  /** Has the process replaced by a fresh one when it has grown and nobody needs it right now. */
+  recycleIfGrown(decide: (question: RecycleQuestion) => string | null): void {
+    const { executor } = this;
+    const copies = [...this.copies.values()];
+    if (!executor || !this.isUp || this.busy || this.stopped) return;
+    if (copies.some(({ state }) => state === 'loading')) return;
+    const loadedBytes = copies.reduce((sum, { bytes }) => sum + bytes, 0);
+    const reason = decide({ now: executor.vitals, atLoad: this.atLoad, loadedBytes });
+    if (reason === null) return;
+    this.log(`Executor ${this.id} (${this.engine}) is replaced: ${reason}`);
+    this.retiring = true;
+    void executor.stop();
   }
 
   async stop(): Promise<void> {

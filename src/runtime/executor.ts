@@ -22,6 +22,7 @@ import {
   toWireVersion,
   versionKey,
 } from './executor-protocol';
+import { residentBytes } from './resident-memory';
 import { encodeFrame, FrameDecoder } from './framing';
 import {
   EngineUnavailableError,
@@ -31,6 +32,7 @@ import {
 
 /** How long an engine may take to start; native libraries read hundreds of megabytes. */
 const START_DEADLINE_MS = 60_000;
+const MEMORY_WATCH_MS = 250;
 /** How long a child that lost its socket may take to notice. */
 const EXIT_GRACE_MS = 1_000;
 
@@ -38,6 +40,8 @@ export interface ExecutorOptions {
   readonly engine: EngineName;
   /** Where the executor reads artifacts: its own database client, or files sent with each load. */
   readonly files: ExecutorDatabase | FileSource;
+  /** Beyond this much memory the process is ended, in the middle of whatever it does. */
+  readonly maxRssBytes?: number;
   /** Takes what the process prints: native libraries write to stderr as they please. */
   readonly log: (line: string) => void;
 }
@@ -46,6 +50,8 @@ interface InFlight {
   readonly resolve: (reply: { value: unknown; payload: Uint8Array }) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
+  /** The version that it is about, if any. */
+  readonly subject: string | null;
 }
 
 /**
@@ -61,6 +67,7 @@ export class Executor {
   private readonly inFlight = new Map<number, InFlight>();
   private nextId = 1;
   private endedBecause: string | undefined;
+  private underWay: readonly string[] | undefined;
   private stopping = false;
   private identity = { description: '', pid: 0 };
   private lastVitals: Vitals = { tensors: 0, rssBytes: 0 };
@@ -86,12 +93,15 @@ export class Executor {
     socket.on('close', () => {
       setTimeout(() => child.kill('SIGKILL'), EXIT_GRACE_MS).unref();
     });
+    const { maxRssBytes } = options;
+    const watch = maxRssBytes === undefined ? undefined : this.watchMemory(maxRssBytes);
     this.ended = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.endedBecause ??= this.stopping
           ? 'it was stopped'
           : `it ended by itself (${signal ?? `exit code ${code ?? 'unknown'}`})`;
         socket.destroy();
+        clearInterval(watch);
         this.failAll(this.endedBecause);
         resolve(this.endedBecause);
       });
@@ -129,6 +139,12 @@ export class Executor {
 
   get pid(): number {
     return this.identity.pid;
+  }
+
+  /** The one version that was loading or computing when the process was lost; null if there were more. */
+  get lostTo(): string | null {
+    const [only, ...others] = this.underWay ?? [];
+    return others.length === 0 ? (only ?? null) : null;
   }
 
   /** As of its last answer. */
@@ -217,11 +233,23 @@ export class Executor {
       const timer = setTimeout(() => {
         this.expire(id, request.kind, deadlineMs);
       }, deadlineMs);
-      this.inFlight.set(id, { resolve, reject, timer });
+      this.inFlight.set(id, { resolve, reject, timer, subject: subjectOf(request) });
       this.socket.cork();
       for (const part of encodeFrame({ ...request, id }, payload)) this.socket.write(part);
       this.socket.uncork();
     });
+  }
+
+  /** One call can ask for any amount, and nothing inside the process could stop it. */
+  private watchMemory(maxBytes: number): NodeJS.Timeout {
+    return setInterval(() => {
+      if (this.inFlight.size === 0 || this.endedBecause !== undefined) return;
+      void residentBytes(this.child.pid ?? 0).then((bytes) => {
+        if (bytes > maxBytes) {
+          this.kill(`it took ${toMib(bytes)} MiB of memory, ${toMib(maxBytes)} MiB are allowed`);
+        }
+      });
+    }, MEMORY_WATCH_MS).unref();
   }
 
   private settle(reply: ExecutorReply, payload: Uint8Array): void {
@@ -235,6 +263,7 @@ export class Executor {
   }
 
   private expire(id: number, kind: ExecutorRequest['kind'], deadlineMs: number): void {
+    this.noteUnderWay();
     const late = this.inFlight.get(id);
     this.inFlight.delete(id);
     late?.reject(
@@ -246,13 +275,28 @@ export class Executor {
     this.kill(`a ${kind} exceeded its deadline of ${deadlineMs} ms`);
   }
 
+  /** Once: whatever is told of the end later has fewer left. */
+  private noteUnderWay(): void {
+    this.underWay ??= [...this.inFlight.values()].flatMap(({ subject }) => subject ?? []);
+  }
+
   private failAll(reason: string): void {
+    this.noteUnderWay();
     for (const { reject, timer } of this.inFlight.values()) {
       clearTimeout(timer);
       reject(lost(reason));
     }
     this.inFlight.clear();
   }
+}
+
+function toMib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}
+
+function subjectOf(request: ExecutorRequest): string | null {
+  if (request.kind === 'predict') return request.key;
+  return request.kind === 'load' ? versionKey(request.version) : null;
 }
 
 function lost(reason: string): ExecutorLostError {

@@ -88,7 +88,7 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
     while (!this.isClosing) {
       await this.look();
       await this.watch().catch((error: unknown) => {
-        if (this.watching) {
+        if (this.watching && !this.isClosing) {
           this.logger.warn(
             { err: error },
             'alias moves cannot be watched; asking for them instead',

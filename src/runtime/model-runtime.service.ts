@@ -1,4 +1,5 @@
 import assert from 'node:assert';
+import { performance } from 'node:perf_hooks';
 
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 
@@ -22,13 +23,17 @@ import {
   type Prediction,
 } from './executor-pool';
 import { versionKey } from './executor-protocol';
-import { EngineUnavailableError } from './runtime.errors';
+import { KILL_WINDOW_MS, KillLog, KILLS_ALLOWED } from './kill.policy';
+import { EngineUnavailableError, VersionHarmfulError } from './runtime.errors';
 import { Sandbox } from './sandbox';
 import { TestLoad } from './test-load';
 import { warmUp } from './warm-up';
 
 /** How long reading and decoding a version may take. */
 const LOAD_DEADLINE_MS = 120_000;
+
+/** What an executor may take beyond the budget for weights: Node, the engine, intermediate results. */
+const SPARE_RSS_BYTES = 1024 * 1024 * 1024;
 
 export interface RuntimePrediction extends Prediction {
   readonly engine: EngineName;
@@ -53,6 +58,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
   private readonly allowed: readonly [EngineName, ...EngineName[]];
   private readonly sandbox: Sandbox;
   private readonly tests: TestLoad;
+  private readonly kills = new KillLog();
   private pool: ExecutorPool | undefined;
   private started: { readonly engine: EngineName; readonly why: string } | undefined;
 
@@ -176,6 +182,25 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     }
   }
 
+  /** Takes a version out of service that keeps costing executors their lives (133). */
+  private killed(version: LoadableVersion, reason: string): void {
+    const { model, version: number } = version;
+    this.logger.warn({ model, version: number, reason }, 'an executor was lost to a version');
+    if (!this.kills.add(versionKey(version), performance.now())) return;
+    const error = new VersionHarmfulError(
+      `It ended ${KILLS_ALLOWED} executors within ${KILL_WINDOW_MS / 60_000} minutes; the last time: ${reason}`,
+      { model, version: number },
+    );
+    this.quarantine
+      .quarantine(model, number, error)
+      .then(async () => {
+        await this.unload(version);
+      })
+      .catch((cause: unknown) => {
+        this.logger.error({ err: cause, model, version: number }, 'quarantine failed');
+      });
+  }
+
   private running(): ExecutorPool {
     assert(this.pool, 'the runtime is used only after it has started');
     return this.pool;
@@ -191,7 +216,14 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
       log: (message) => {
         this.logger.warn(message);
       },
-      observer: this.metrics,
+      observer: {
+        called: this.metrics.called.bind(this.metrics),
+        loaded: this.metrics.loaded.bind(this.metrics),
+        loadFailed: this.metrics.loadFailed.bind(this.metrics),
+        killed: (version, reason) => {
+          this.killed(version, reason);
+        },
+      },
     });
   }
 
@@ -201,6 +233,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     const options: ExecutorOptions = {
       engine,
       files: { uri, db },
+      maxRssBytes: this.config.memoryBytes + SPARE_RSS_BYTES,
       log: (line) => {
         this.logger.debug({ engine }, line);
       },

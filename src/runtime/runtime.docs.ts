@@ -39,6 +39,19 @@ const RUNTIME = {
     budgetBytes: { type: 'integer' },
     usedBytes: { type: 'integer' },
     waiting: { type: 'integer', description: 'Predictions that wait for an executor' },
+    failedLoads: {
+      type: 'array',
+      description: 'Versions whose last load failed, and when the next may be tried',
+      items: {
+        type: 'object',
+        properties: {
+          version: { type: 'string', example: 'digits/3' },
+          failures: { type: 'integer' },
+          retryInMs: { type: 'integer' },
+          reason: { type: 'string' },
+        },
+      },
+    },
     executors: {
       type: 'array',
       items: {

@@ -34,6 +34,17 @@ export class ExecutorLostError extends UnavailableError {
   override readonly code = 'executor_lost';
 }
 
+/** Its last loads failed for reasons that may pass; the next attempt is only made after a pause. */
+export class LoadFailingError extends UnavailableError {
+  override readonly code = 'load_failing';
+}
+
+/** Running it took down several executors within minutes. */
+export class VersionHarmfulError extends StoreError {
+  override readonly kind = 'invalid';
+  override readonly code = 'version_harmful';
+}
+
 /** More is asked for than memory or queues hold. `details.retryAfterSeconds` says when to ask again. */
 export class RuntimeOverloadedError extends StoreError {
   override readonly kind = 'overloaded';

@@ -16,7 +16,7 @@ import { differences, floatTensor, goldenInputs, plainName, readGolden } from '.
 import { aVersion, MemorySource, readArtifact } from '../support/loadable';
 import { isAlive, untilGone } from '../support/processes';
 import { storeVersion } from '../support/stored-version';
-import { endlessLoop, greaterThanHalf } from '../support/tiny-graphs';
+import { endlessLoop, filledWith, greaterThanHalf } from '../support/tiny-graphs';
 
 type Files = Map<string, Uint8Array>;
 
@@ -178,6 +178,49 @@ describe('Executor', () => {
       await rm(folder, { recursive: true });
     },
   );
+
+  it('stays as it was after a thousand loads that fail (62b)', async () => {
+    const artifact = new Map(readArtifact('tfjs/digits-cnn-v1.k3h5.fixed'));
+    const [shard = ''] = [...artifact.keys()].filter((path) => path.endsWith('.bin'));
+    artifact.set(shard, artifact.get(shard)!.slice(0, 64));
+    const executor = await started(artifact);
+    const fail = async (times: number): Promise<void> => {
+      for (let load = 0; load < times; load++) {
+        await expect(
+          executor.load(aVersion(artifact, { version: load }), DEADLINE_MS),
+        ).rejects.toThrow();
+      }
+    };
+    await fail(100);
+    const before = await executor.stats(DEADLINE_MS);
+
+    await fail(900);
+
+    const after = await executor.stats(DEADLINE_MS);
+    expect(after).toMatchObject({ tensors: before.tensors, versions: [] });
+    expect(after.rssBytes - before.rssBytes).toBeLessThan(64 * 1024 ** 2);
+  });
+
+  if (process.platform === 'linux') {
+    it('is ended when it takes more memory than it may (56)', async () => {
+      const greedy = filledWith(4e8);
+      const executor = await Executor.start({
+        engine: ENGINE,
+        files: new MemorySource(greedy),
+        maxRssBytes: 600 * 1024 ** 2,
+        log: () => undefined,
+      });
+      const version = aVersion(greedy);
+      await executor.load(version, DEADLINE_MS);
+
+      const calls = async (): Promise<void> => {
+        for (;;) await executor.predict(version, { x: floatTensor([1], [1]) }, DEADLINE_MS);
+      };
+
+      await expect(calls()).rejects.toThrow(/memory/);
+      expect(await executor.ended).toMatch(/MiB of memory, 600 MiB are allowed/);
+    });
+  }
 
   if (!hasNativePackage()) {
     it('says what to do when its engine is not installed, and leaves no process', async () => {

@@ -2,6 +2,8 @@ import { type ArtifactFile } from '../../src/artifacts/artifact';
 import { type NamedTensors } from '../../src/common/tensor';
 import { type LoadableVersion } from '../../src/models/version';
 import { type EngineName } from '../../src/runtime/engines/engine';
+import { DatabaseUnavailableError } from '../../src/mongo/mongo.errors';
+import { ModelUnloadableError } from '../../src/runtime/runtime.errors';
 import { Executor } from '../../src/runtime/executor';
 import { ExecutorPool, type PoolOptions } from '../../src/runtime/executor-pool';
 import { floatTensor, goldenInputs, readGolden } from '../support/golden';
@@ -22,6 +24,8 @@ const endlessInput = { x: floatTensor([1], [1]) };
 /** Files of several models by the model's name, and how often each was read for a load. */
 class CountingSource extends MemorySource {
   readonly loads: string[] = [];
+  /** What the next loads of model `a` fail with. */
+  failures: Error[] = [];
 
   constructor(private readonly artifacts: ReadonlyMap<string, Map<string, Uint8Array>>) {
     super(new Map());
@@ -29,7 +33,11 @@ class CountingSource extends MemorySource {
 
   override async read(file: ArtifactFile): Promise<ArrayBuffer> {
     const [model = '', path = ''] = file.contentType.split('|');
-    if (path === 'model.json') this.loads.push(model);
+    if (path === 'model.json') {
+      this.loads.push(model);
+      const failure = model === 'a' ? this.failures.shift() : undefined;
+      if (failure) throw failure;
+    }
     const bytes = this.artifacts.get(model)?.get(path);
     if (!bytes) throw new RangeError(`No file ${path} of ${model}`);
     return await Promise.resolve(Uint8Array.from(bytes).buffer);
@@ -48,6 +56,7 @@ function version(
   return { ...made, files };
 }
 
+const away = (): Error => new DatabaseUnavailableError('The database is away');
 const A = version('a', quick);
 const B = version('b', quick);
 const C = version('c', quick);
@@ -309,6 +318,85 @@ describe('ExecutorPool', () => {
 
     expect([...outputs['large']!.data]).toEqual([1, 0, 1]);
     expect(pool.state().executors.map(({ engine }) => engine)).toEqual([ENGINE, OTHER]);
+  });
+
+  it('tries a load that keeps failing only after a pause, and serves others meanwhile (128)', async () => {
+    await startPool({ executors: 1 });
+    source.failures = [away(), away()];
+    await predict(B);
+
+    await expect(predict(A)).rejects.toMatchObject({ code: 'database_unavailable' });
+    await expect(predict(A)).rejects.toMatchObject({ code: 'database_unavailable' });
+    await expect(predict(A)).rejects.toMatchObject({
+      code: 'load_failing',
+      details: { retryAfterSeconds: 1 },
+    });
+    expect(pool.state().failedLoads).toMatchObject([{ version: 'a/1', failures: 2 }]);
+    expect(await predict(B)).toEqual([1, 0, 1]);
+    expect(source.loads).toEqual(['b', 'a', 'a']);
+
+    await until(() => pool.state().failedLoads[0]!.retryInMs === 0);
+    expect(await predict(A)).toEqual([1, 0, 1]);
+    expect(pool.state().failedLoads).toEqual([]);
+  });
+
+  it('answers what is wrong with a version that never loads, without trying each time (129)', async () => {
+    await startPool({ executors: 1 });
+    const unfit = (): Error => new ModelUnloadableError('Not a model');
+    source.failures = [unfit(), unfit(), unfit()];
+
+    for (let request = 0; request < 20; request++) {
+      await expect(predict(A)).rejects.toMatchObject({ code: 'model_unloadable' });
+    }
+
+    expect(source.loads).toEqual(['a', 'a']);
+  });
+
+  it('loads again what was loading when its executor was lost to another version (133)', async () => {
+    await startPool({ executors: 1 });
+    await pool.load(ENDLESS, ENGINE);
+    const late = predict(ENDLESS, endlessInput, { deadlineMs: 500 });
+    await until(() => pool.state().executors[0]!.busy);
+
+    const waiting = predict(A);
+
+    await expect(late).rejects.toMatchObject({ kind: 'deadline' });
+    expect(await waiting).toEqual([1, 0, 1]);
+  });
+
+  it('says which version cost an executor its life, when it can be but one', async () => {
+    const killed: string[] = [];
+    const ignore = (): void => undefined;
+    await startPool({
+      executors: 1,
+      observer: {
+        called: ignore,
+        loaded: ignore,
+        loadFailed: ignore,
+        killed: ({ model }) => killed.push(model),
+      },
+    });
+    await pool.load(ENDLESS, ENGINE);
+
+    await expect(predict(ENDLESS, endlessInput, { deadlineMs: 300 })).rejects.toMatchObject({
+      kind: 'deadline',
+    });
+
+    expect(killed).toEqual(['endless']);
+  });
+
+  it('replaces an executor that has grown, between two requests', async () => {
+    let grown = true;
+    await startPool({ executors: 1, decideRecycle: () => (grown ? 'it has grown' : null) });
+    const { pid } = pool.state().executors[0]!;
+
+    expect(await predict(A)).toEqual([1, 0, 1]);
+    grown = false;
+    const answers = await Promise.all(Array.from({ length: 20 }, async () => await predict(A)));
+
+    expect(answers).toEqual(new Array(20).fill([1, 0, 1]));
+    expect(pool.state().executors[0]!).toMatchObject({ restarts: 1 });
+    expect(pool.state().executors[0]!.pid).not.toBe(pid);
   });
 
   it('tells everyone who waited that a load failed, and tries anew for the next', async () => {

@@ -124,6 +124,29 @@ export function centred(): Map<string, Uint8Array> {
   );
 }
 
+/** Fills a tensor of so many numbers on the way from `x` to its output, which is small. */
+export function filledWith(numbers: number): Map<string, Uint8Array> {
+  const float = { type: 'DT_FLOAT' };
+  return aGraph(
+    [
+      placeholder('x', 'DT_FLOAT', [1]),
+      { name: 'many', op: 'Fill', input: ['size', 'one'], attr: { T: float } },
+      {
+        name: 'sum',
+        op: 'Sum',
+        input: ['many', 'axis'],
+        attr: { T: float, keep_dims: { b: true } },
+      },
+      { name: 'y', op: 'AddV2', input: ['sum', 'x'], attr: { T: float } },
+    ],
+    [
+      { name: 'size', value: [numbers] },
+      { name: 'one', value: 1 },
+      { name: 'axis', value: [0] },
+    ],
+  );
+}
+
 /** Uses an op that no engine knows. */
 export function unknownOp(): Map<string, Uint8Array> {
   return aGraph([
