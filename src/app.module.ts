@@ -11,6 +11,7 @@ import { type Config } from './config/config';
 import { CONFIG } from './config/config.tokens';
 import { HealthModule } from './health/health.module';
 import { ErrorFilter } from './http/error.filter';
+import { IdempotencyModule } from './http/idempotency.module';
 import { LOGGER, type Logger } from './http/logger';
 import { requestId } from './http/request-id';
 import { RequireDatabase } from './http/require-database';
@@ -74,6 +75,7 @@ export class AppModule implements NestModule {
         FoundationModule.with(foundation),
         MongoModule.with(foundation.database, foundation.schema),
         MetricsModule,
+        IdempotencyModule,
         PortsModule,
         ModelsModule,
         RuntimeModule,

@@ -8,6 +8,7 @@ import { type NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule, type Foundation } from './app.module';
 import { readConfig, type Config } from './config/config';
 import { ConfigError } from './config/config.errors';
+import { IdempotencyRepository } from './http/idempotency.repository';
 import { createLogger, FrameworkLogger, type Logger } from './http/logger';
 import { serveOpenApi } from './http/openapi';
 import { guardServer } from './http/server-edge';
@@ -106,7 +107,10 @@ async function startApp(
     const reaper = app.get(UploadReaper);
     // Nobody else writes to an embedded database, so before the first request every upload in it
     // is an interrupted one.
-    if (soleOwner) await reaper.reap(true);
+    if (soleOwner) {
+      await reaper.reap(true);
+      await app.get(IdempotencyRepository).releaseAll();
+    }
     keepReaping(reaper, database, logger);
     const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;

@@ -102,9 +102,11 @@ export class ErrorFilter implements ExceptionFilter {
       return {
         status,
         body: { error: error.message, code: error.code, details: error.details, requestId },
-        ...(status === 503 || status === 429
-          ? { retryAfterSeconds: typeof retryAfterSeconds === 'number' ? retryAfterSeconds : 1 }
-          : {}),
+        ...(typeof retryAfterSeconds === 'number'
+          ? { retryAfterSeconds }
+          : status === 503 || status === 429
+            ? { retryAfterSeconds: 1 }
+            : {}),
       };
     }
     if (thrown instanceof HttpException && thrown.getStatus() < 500) {

@@ -35,6 +35,8 @@ export interface AliasMoveDoc {
   readonly movedAt: Date;
   readonly movedBy: string;
   readonly reason: string;
+  /** The idempotency key of the request that asked for it. */
+  readonly requestKey?: string;
 }
 
 /** Moves as they happen, on whatever replica. */
@@ -113,6 +115,17 @@ export class AliasMovesRepository {
 
   async findNewest(model: string, alias: string): Promise<AliasMoveDoc | null> {
     return await this.moves.findOne({ model, alias }, { sort: { revision: -1 } });
+  }
+
+  /** The move that a request under this key made before, since a time. */
+  async findByRequest(
+    model: string,
+    alias: string,
+    requestKey: string,
+    since: Date,
+  ): Promise<AliasMoveDoc | null> {
+    const filter = { model, alias, requestKey, movedAt: { $gte: since } };
+    return await this.moves.findOne(filter, { sort: { revision: -1 } });
   }
 
   async findAt(model: string, alias: string, time: Date): Promise<AliasMoveDoc | null> {

@@ -9,14 +9,16 @@ import {
   Post,
   Put,
   Req,
+  Res,
 } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { type Request } from 'express';
+import { type Request, type Response } from 'express';
 
 import { BadSyntaxError } from '../common/errors';
 import { DEFAULT_ALIAS, parseAlias, parseModelName } from '../common/model-ref';
 import { decodeCursor, type Page, toPage } from '../common/page';
 import { DtoPipe } from '../http/dto.pipe';
+import { fingerprintOf, Idempotency, idempotencyKeyOf } from '../http/idempotency.service';
 import { JsonBody } from '../http/json-body';
 import { limitOf, PAGE_PARAMETERS, readQuery, time } from '../http/query';
 import {
@@ -28,7 +30,7 @@ import {
   toAliasAnswer,
   toAliasMoveAnswer,
 } from './alias.dto';
-import { AliasesService } from './aliases.service';
+import { AliasesService, type MoveOptions } from './aliases.service';
 import {
   AliasHistoryDocs,
   GetAliasDocs,
@@ -47,6 +49,7 @@ export class AliasesController {
   constructor(
     private readonly aliases: AliasesService,
     @Inject(PROMOTION_GATE) private readonly gate: PromotionGate,
+    private readonly idempotency: Idempotency,
   ) {}
 
   @Get('aliases/:alias')
@@ -86,17 +89,26 @@ export class AliasesController {
   async promote(
     @Param('model') model: string,
     @Param('alias') alias: string,
-    @JsonBody(new DtoPipe(PromoteDto)) { version, reason, require: conditions }: PromoteDto,
+    @JsonBody(new DtoPipe(PromoteDto)) { version, reason = '', require: conditions }: PromoteDto,
     @Headers('if-match') ifMatch: string | undefined,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
   ): Promise<AliasAnswer> {
     const [name, pointer] = [parseModelName(model), parseAlias(alias)];
-    if (conditions) await this.gate.assertMet(name, version, conditions);
-    const move = await this.aliases.promote(name, pointer, version, {
-      movedBy: ANONYMOUS,
-      reason: reason ?? '',
-      ...revisionOf(ifMatch),
+    const options = { ...moveOf(request, reason), ...revisionOf(ifMatch) };
+    return await this.idempotency.answer(request, response, {
+      fingerprint: fingerprintOf({
+        version,
+        reason,
+        ifMatch,
+        ...(conditions ? { conditions } : {}),
+      }),
+      run: async () => {
+        if (conditions) await this.gate.assertMet(name, version, conditions);
+        const move = await this.aliases.promote(name, pointer, version, options);
+        return { status: 200, body: toAliasAnswer(move) };
+      },
     });
-    return toAliasAnswer(move);
   }
 
   @Delete('aliases/:alias')
@@ -119,17 +131,34 @@ export class AliasesController {
   @RollbackDocs()
   async rollback(
     @Param('model') model: string,
-    @JsonBody(new DtoPipe(RollbackDto)) { alias = DEFAULT_ALIAS, to, reason }: RollbackDto,
-  ): Promise<{ alias: string; from: number | null; to: number | null; revision: number }> {
-    const name = parseModelName(model);
-    const { from, move } = await this.aliases.rollback(
-      name,
-      parseAlias(alias),
-      parseRollbackTarget(to),
-      { movedBy: ANONYMOUS, reason: reason ?? '' },
-    );
-    return { alias, from, to: move.version, revision: move.revision };
+    @JsonBody(new DtoPipe(RollbackDto)) { alias = DEFAULT_ALIAS, to, reason = '' }: RollbackDto,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<RollbackAnswer> {
+    const [name, pointer] = [parseModelName(model), parseAlias(alias)];
+    const target = parseRollbackTarget(to);
+    return await this.idempotency.answer(request, response, {
+      fingerprint: fingerprintOf({ alias, to, reason }),
+      run: async () => {
+        const options = moveOf(request, reason);
+        const { from, move } = await this.aliases.rollback(name, pointer, target, options);
+        const { version, revision } = move;
+        return { status: 200, body: { alias, from, to: version, revision } };
+      },
+    });
   }
+}
+
+interface RollbackAnswer {
+  readonly alias: string;
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly revision: number;
+}
+
+function moveOf(request: Request, reason: string): MoveOptions {
+  const requestKey = idempotencyKeyOf(request);
+  return { movedBy: ANONYMOUS, reason, ...(requestKey === undefined ? {} : { requestKey }) };
 }
 
 /** `If-Match: "3"` is the revision that the caller saw; quotes may be left out. */

@@ -26,7 +26,12 @@ export interface MoveOptions {
   readonly reason: string;
   /** The revision that the caller saw; the move fails when it is no longer the newest. */
   readonly ifRevision?: number;
+  /** Of requests under one key only one moves: the answer to the others is that move. */
+  readonly requestKey?: string;
 }
+
+/** How long an idempotency key stands for the same request. */
+const KEY_LIFE_MS = 24 * 3_600_000;
 
 /** Where a rollback goes. */
 export type RollbackTarget = 'previous' | number | { readonly at: Date };
@@ -107,6 +112,8 @@ export class AliasesService {
     options: MoveOptions,
   ): Promise<AliasMoveDoc> {
     await this.models.assertExists(model);
+    const before = await this.movedBefore(model, alias, options);
+    if (before) return before;
     await this.prove(await this.versions.get(model, version));
     return await this.move(model, alias, version, 'promote', options);
   }
@@ -119,6 +126,8 @@ export class AliasesService {
     options: MoveOptions,
   ): Promise<{ readonly from: number | null; readonly move: AliasMoveDoc }> {
     await this.models.assertExists(model);
+    const before = await this.movedBefore(model, alias, options);
+    if (before) return { from: before.from, move: before };
     const current = await this.get(model, alias);
     const version = await this.targetOf(current, target);
     const doc = await this.versions.get(model, version);
@@ -146,6 +155,17 @@ export class AliasesService {
   async remove(model: string, alias: string, options: MoveOptions): Promise<void> {
     await this.get(model, alias);
     await this.move(model, alias, null, 'remove', options);
+  }
+
+  /** What a request under the same key did, when its process died before it could say so. */
+  private async movedBefore(
+    model: string,
+    alias: string,
+    { requestKey }: MoveOptions,
+  ): Promise<AliasMoveDoc | null> {
+    if (requestKey === undefined) return null;
+    const since = new Date(Date.now() - KEY_LIFE_MS);
+    return await this.moves.findByRequest(model, alias, requestKey, since);
   }
 
   private async targetOf(current: AliasMoveDoc, target: RollbackTarget): Promise<number> {
@@ -208,7 +228,7 @@ export class AliasesService {
     alias: string,
     version: number | null,
     kind: MoveKind,
-    { movedBy, reason }: MoveOptions,
+    { movedBy, reason, requestKey }: MoveOptions,
     current: AliasMoveDoc | null,
   ): Promise<AliasMoveDoc | null> {
     const move = {
@@ -222,6 +242,7 @@ export class AliasesService {
       movedAt: new Date(Math.max(Date.now(), current?.movedAt.getTime() ?? 0)),
       movedBy,
       reason,
+      ...(requestKey === undefined ? {} : { requestKey }),
     };
     const outcome = await this.moves.append(move);
     this.resolver.forget(model);

@@ -27,6 +27,11 @@ const Model = ApiParam({ name: 'model', example: 'digits' });
 const Version = ApiParam({ name: 'version', schema: { type: 'integer', minimum: 1 } });
 const Alias = ApiParam({ name: 'alias', example: 'live' });
 const IfMatch = ApiHeader({ name: 'If-Match', required: false, example: '"3"' });
+const IdempotencyKey = ApiHeader({
+  name: 'Idempotency-Key',
+  required: false,
+  description: 'Repeating the request under the same key within 24 hours repeats its answer',
+});
 const Paged = applyDecorators(
   query('limit', { type: 'integer', minimum: 1, maximum: 1000, default: 50 }),
   query('cursor', { type: 'string' }),
@@ -87,6 +92,7 @@ export const UploadDocs = (): MethodDecorator =>
       description: 'Metadata as JSON, for bodies without a form',
     }),
     ApiHeader({ name: 'Content-Digest', required: false }),
+    IdempotencyKey,
     ApiConsumes(
       'multipart/form-data',
       'application/x-tar',
@@ -194,6 +200,7 @@ export const PromoteDocs = (): MethodDecorator =>
     Model,
     Alias,
     IfMatch,
+    IdempotencyKey,
     ApiBody({ type: PromoteDto }),
     answer(200, 'Where the alias points now', ALIAS_SCHEMA),
   );
@@ -213,6 +220,7 @@ export const RollbackDocs = (): MethodDecorator =>
     'Roll an alias back to the version before, to a version, or to a time',
     WRITE,
     Model,
+    IdempotencyKey,
     ApiBody({ type: RollbackDto }),
     answer(200, 'From where to where', {
       type: 'object',

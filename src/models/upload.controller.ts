@@ -9,11 +9,14 @@ import { readParts } from '../artifacts/parts/read-parts';
 import { parseAlias, parseModelName } from '../common/model-ref';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
+import { Idempotency, type KeyedAnswer } from '../http/idempotency.service';
 import { flag, readQuery, text } from '../http/query';
 import { AliasesService } from './aliases.service';
 import { UploadDocs } from './models.docs';
-import { type Preview, PublishService } from './publish.service';
+import { VersionRejectedError } from './models.errors';
+import { type Preview, type PublishRequest, PublishService } from './publish.service';
 import { digestCheck } from './upload-digest';
+import { UploadFingerprint } from './upload-fingerprint';
 import { METADATA_FIELD, parseUploadMetadata } from './upload-metadata';
 import { toVersionAnswer, type VersionAnswer } from './version.answer';
 
@@ -40,6 +43,7 @@ export class UploadController {
   constructor(
     private readonly publisher: PublishService,
     private readonly aliases: AliasesService,
+    private readonly idempotency: Idempotency,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -68,9 +72,10 @@ export class UploadController {
       },
       { maxBytes, maxParts: MAX_FILES, maxFieldBytes: MAX_FIELD_BYTES },
     );
+    const fingerprint = new UploadFingerprint(parts);
     const publish = {
       model: name,
-      parts,
+      parts: request.header('Idempotency-Key') === undefined ? parts : fingerprint.parts(),
       metadata: () => parseUploadMetadata(parts.fields, query.metadata),
       assertArrived: () => digest?.assertMatches(),
       ...(promote === undefined ? {} : { promote }),
@@ -80,11 +85,22 @@ export class UploadController {
       response.status(200);
       return toPreviewAnswer(await this.publisher.preview(publish));
     }
+    return await this.idempotency.answer(request, response, {
+      fingerprint: async () => await fingerprint.of(publish),
+      run: async () => await this.publish(publish),
+      // It took a number: a second one must not be spent on the same mistake.
+      isFinal: (error) => error instanceof VersionRejectedError,
+    });
+  }
+
+  private async publish(publish: PublishRequest): Promise<KeyedAnswer<VersionAnswer>> {
     const { version, created } = await this.publisher.publish(publish);
-    const byVersion = await this.aliases.aliasesByVersion(name);
-    response.status(created ? 201 : 200);
-    response.setHeader('Location', `/api/models/${name}/versions/${version.version}`);
-    return toVersionAnswer(version, byVersion.get(version.version) ?? []);
+    const byVersion = await this.aliases.aliasesByVersion(version.model);
+    return {
+      status: created ? 201 : 200,
+      headers: { Location: `/api/models/${version.model}/versions/${version.version}` },
+      body: toVersionAnswer(version, byVersion.get(version.version) ?? []),
+    };
   }
 }
 
