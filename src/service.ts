@@ -13,6 +13,7 @@ import { createLogger, FrameworkLogger, type Logger } from './http/logger';
 import { serveOpenApi } from './http/openapi';
 import { guardServer } from './http/server-edge';
 import { UploadReaper } from './models/upload-reaper.service';
+import { VersionLeasesRepository } from './models/version-leases.repository';
 import { createClient } from './mongo/connect';
 import { DatabaseService } from './mongo/database.service';
 import { EmbeddedMongod } from './mongo/embedded-mongod';
@@ -110,6 +111,7 @@ async function startApp(
     if (soleOwner) {
       await reaper.reap(true);
       await app.get(IdempotencyRepository).releaseAll();
+      await app.get(VersionLeasesRepository).releaseAll();
     }
     keepReaping(reaper, database, logger);
     const server = await listen(app, config);

@@ -32,6 +32,8 @@ export interface Config {
   /** Budget for loaded models. */
   readonly memoryBytes: number;
   readonly recording: RecordingMode;
+  /** How long the bytes of a deleted version stay for those who are still reading them. */
+  readonly deleteGraceMs: number;
   readonly maxUploadBytes: number;
   readonly maxBodyBytes: number;
   readonly predictTimeoutMs: number;
@@ -62,6 +64,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     memoryBytes:
       integer(env, 'GRIDSTOW_MEMORY_MB', Math.floor(totalmem() / 2 / MIB), 16, 1 << 24) * MIB,
     recording: oneOf(env, 'GRIDSTOW_RECORDING', RECORDING_MODES, 'durable'),
+    deleteGraceMs: integer(env, 'GRIDSTOW_DELETE_GRACE_MS', 60_000, 0, 604_800_000),
     maxUploadBytes: integer(env, 'GRIDSTOW_MAX_UPLOAD_MB', 4096, 1, 1 << 20) * MIB,
     maxBodyBytes: integer(env, 'GRIDSTOW_MAX_BODY_MB', 32, 1, 1024) * MIB,
     predictTimeoutMs: integer(env, 'GRIDSTOW_PREDICT_TIMEOUT_MS', 30_000, 10, 3_600_000),

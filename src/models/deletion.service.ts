@@ -1,9 +1,12 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 
 import { ArtifactStore } from '../artifacts/artifact.store';
+import { type Config } from '../config/config';
+import { CONFIG } from '../config/config.tokens';
 import { AliasesService } from './aliases.service';
 import { VersionInUseError, VersionNotReadyError } from './models.errors';
 import { ModelsRepository } from './models.repository';
+import { type VersionLeaseDoc, VersionLeasesRepository } from './version-leases.repository';
 import { VersionResolver } from './version-resolver.service';
 import { type VersionDoc } from './version.doc';
 import { VERSION_STATES, type VersionState } from './version';
@@ -17,8 +20,10 @@ const UNDER_WAY: readonly VersionState[] = ['pending', 'verifying'];
 /**
  * Deletes versions and models.
  *
- * A version that an alias holds stays. A deleted one leaves its document as a tombstone, so its
- * number is never given again and predictions that cite it can still say what they cite.
+ * A version that an alias holds, or that is being read, stays. A deleted one is out of sight at
+ * once; its bytes go after the grace, so that whoever found it before can finish. Its document
+ * stays as a tombstone: the number is never given again and predictions that cite it can still say
+ * what they cite.
  */
 @Injectable()
 export class DeletionService {
@@ -27,14 +32,17 @@ export class DeletionService {
     private readonly versions: VersionsRepository,
     private readonly aliases: AliasesService,
     private readonly artifacts: ArtifactStore,
+    private readonly leases: VersionLeasesRepository,
     private readonly resolver: VersionResolver,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** @throws VersionInUseError naming the aliases that hold it */
+  /** @throws VersionInUseError naming the aliases that hold it, or who reads it and until when */
   async deleteVersion(model: string, version: number): Promise<void> {
     const doc = await this.versions.get(model, version);
-    await this.remove(doc);
-    this.resolver.forget(model);
+    await this.assertUnread([doc]);
+    await this.takeOut(doc);
+    if (this.config.deleteGraceMs === 0) await this.free(doc);
   }
 
   /** @throws VersionInUseError when any alias of the model points somewhere, or it is being uploaded to */
@@ -42,6 +50,8 @@ export class DeletionService {
     await this.models.assertExists(model);
     await this.assertUnaliased(model);
     if ((await this.versionsIn(model, UNDER_WAY)).length > 0) throw busy(model);
+    const states = VERSION_STATES.filter((state) => state !== 'deleting' && state !== 'deleted');
+    await this.assertUnread(await this.versionsIn(model, states));
     const lastVersion = (await this.models.find(model))?.lastVersion ?? 0;
     // From here on uploads make a new model: whatever had a number before goes.
     if (!(await this.models.markDeleted(model, lastVersion))) throw busy(model);
@@ -52,7 +62,6 @@ export class DeletionService {
       throw error;
     }
     this.resolver.forget(model);
-    const states = VERSION_STATES.filter((state) => state !== 'deleted');
     for (const doc of await this.versionsIn(model, states)) {
       if (doc.version > lastVersion) continue;
       // An upload that had its number already: it finds out when it wants to become ready.
@@ -60,8 +69,14 @@ export class DeletionService {
         code: 'model_deleted',
         message: 'The model was deleted meanwhile',
       });
-      await this.remove(doc);
+      await this.takeOut(doc);
+      if (this.config.deleteGraceMs === 0) await this.free(doc);
     }
+  }
+
+  private async assertUnread(docs: readonly VersionDoc[]): Promise<void> {
+    const [lease] = await this.leases.listLive(docs.map(({ _id }) => _id));
+    if (lease) throw beingRead(lease);
   }
 
   private async assertUnaliased(model: string): Promise<void> {
@@ -88,16 +103,28 @@ export class DeletionService {
     }
   }
 
-  /** Goes on with deletions that a crash cut off. @returns how many */
-  async finishInterrupted(): Promise<number> {
-    const docs = await this.versions.listDeleting();
-    for (const doc of docs) await this.remove(doc);
-    return docs.length;
+  /** Frees what was deleted longer ago than the grace. @returns how many versions */
+  async finishDue(): Promise<number> {
+    let finished = 0;
+    for (const doc of await this.versions.listDeleting(this.config.deleteGraceMs)) {
+      if (await this.free(doc)) finished++;
+    }
+    return finished;
   }
 
-  private async remove(doc: VersionDoc): Promise<void> {
+  /** @returns false when somebody reads it still: a lease that was taken just before the deletion */
+  private async free(doc: VersionDoc): Promise<boolean> {
+    if ((await this.leases.listLive([doc._id])).length > 0) return false;
+    await this.artifacts.remove(doc.files.map(({ ref }) => ref));
+    return await this.versions.markDeleted(doc._id);
+  }
+
+  /** From here on nobody finds the version any more. */
+  private async takeOut(doc: VersionDoc): Promise<void> {
     const { _id, model, version, state } = doc;
-    if (!(await this.versions.markDeleting(_id))) {
+    const taken = await this.versions.markDeleting(_id);
+    this.resolver.forget(model);
+    if (!taken) {
       const aliases = await this.holders(doc);
       if (aliases.length === 0) {
         throw new VersionNotReadyError(
@@ -110,13 +137,20 @@ export class DeletionService {
         { model, version, aliases },
       );
     }
-    await this.artifacts.remove(doc.files.map(({ ref }) => ref));
-    await this.versions.markDeleted(_id);
   }
 
   private async holders({ model, version }: VersionDoc): Promise<string[]> {
     return (await this.aliases.aliasesByVersion(model)).get(version) ?? [];
   }
+}
+
+function beingRead({ version: id, purpose, holder, until }: VersionLeaseDoc): VersionInUseError {
+  const [model = '', version = ''] = id.split('/');
+  const what = { load: 'loaded into memory', download: 'downloaded', archive: 'downloaded' };
+  return new VersionInUseError(
+    `Version ${version} of ${model} is being ${what[purpose]} by ${holder}; try again when that is done`,
+    { model, version: Number(version), purpose, holder, until: until.toISOString() },
+  );
 }
 
 function busy(model: string): VersionInUseError {

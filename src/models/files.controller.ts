@@ -16,6 +16,7 @@ import { DownloadArchiveDocs, DownloadFileDocs, ListFilesDocs } from './models.d
 import { QuarantineService } from './quarantine.service';
 import { type FileAnswer, toFileAnswers } from './version.answer';
 import { type VersionDoc } from './version.doc';
+import { VersionLeases } from './version-leases.service';
 import { VersionsRepository } from './versions.repository';
 
 /** The bytes of a version never change, so whoever has them need never ask again. */
@@ -29,6 +30,7 @@ export class FilesController {
     private readonly versions: VersionsRepository,
     private readonly artifacts: ArtifactStore,
     private readonly quarantine: QuarantineService,
+    private readonly leases: VersionLeases,
   ) {}
 
   @Get('files')
@@ -83,7 +85,11 @@ export class FilesController {
     }
     response.setHeader('Content-Length', range ? range.end - range.start : file.ref.rawBytes);
     if (request.method === 'HEAD') response.end();
-    else await this.send(doc, file, range, response);
+    else {
+      await this.leases.holdWhile(doc, 'download', async () => {
+        await this.send(doc, file, range, response);
+      });
+    }
   }
 
   @Get('archive')
@@ -108,6 +114,12 @@ export class FilesController {
       response.status(304).end();
       return;
     }
+    await this.leases.holdWhile(doc, 'archive', async () => {
+      await this.sendArchive(doc, response);
+    });
+  }
+
+  private async sendArchive(doc: VersionDoc, response: Response): Promise<void> {
     const tar = pack();
     const sent = pipeline(tar, response);
     try {

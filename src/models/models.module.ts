@@ -13,6 +13,8 @@ import { QuarantineService } from './quarantine.service';
 import { UploadController } from './upload.controller';
 import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadReaper } from './upload-reaper.service';
+import { VersionLeases } from './version-leases.service';
+import { VersionLeasesRepository } from './version-leases.repository';
 import { VersionResolver } from './version-resolver.service';
 import { VersionsController } from './versions.controller';
 import { VersionsRepository } from './versions.repository';
@@ -37,9 +39,13 @@ import { VersionsRepository } from './versions.repository';
     DeletionService,
     QuarantineService,
     UploadReaper,
+    VersionLeasesRepository,
+    VersionLeases,
     VersionResolver,
   ],
   exports: [
+    VersionLeases,
+    VersionLeasesRepository,
     VersionResolver,
     VersionsRepository,
     AliasMovesRepository,

@@ -30,7 +30,7 @@ export class UploadReaper {
    * @returns how many uploads and deletions were finished off
    */
   async reap(soleOwner = false): Promise<number> {
-    let reaped = await this.deletion.finishInterrupted();
+    let reaped = await this.deletion.finishDue();
     for (;;) {
       const uploadId = await this.intents.claimAbandoned(soleOwner);
       if (uploadId === null) return reaped;

@@ -26,6 +26,8 @@ export interface VersionDoc {
   readonly uploadId: string;
   readonly createdAt: Date;
   readonly readyAt: Date | null;
+  /** When it was deleted; its bytes stay for the grace that follows. */
+  readonly deletingAt?: Date;
   readonly parent: number | null;
   readonly files: readonly ArtifactFile[];
   readonly rawBytes: number;

@@ -121,10 +121,15 @@ export class VersionsRepository {
     return await this.versions.findOne({ _id: versionId(model, version) });
   }
 
-  /** @throws VersionNotFoundError also for a deleted version, whose tombstone only records keep */
+  async findState(model: string, version: number): Promise<VersionState | null> {
+    const filter = { _id: versionId(model, version) };
+    return (await this.versions.findOne(filter, { projection: { state: 1 } }))?.state ?? null;
+  }
+
+  /** @throws VersionNotFoundError also for a version that was deleted, whatever is left of it */
   async get(model: string, version: number): Promise<VersionDoc> {
     const doc = await this.find(model, version);
-    if (!doc || doc.state === 'deleted') {
+    if (!doc || doc.state === 'deleting' || doc.state === 'deleted') {
       throw new VersionNotFoundError(`Model ${model} has no version ${version}`, {
         model,
         version,
@@ -190,17 +195,23 @@ export class VersionsRepository {
     );
   }
 
-  /** Only a version that no alias holds can go. */
+  /** Takes a version out of sight for good, unless an alias holds it. */
   async markDeleting(id: string): Promise<boolean> {
     return await this.change(
       id,
-      { state: { $in: ['ready', 'quarantined', 'failed', 'deleting'] }, pins: { $size: 0 } },
-      { $set: { state: 'deleting' }, $unset: { digestClaim: '' } },
+      { state: { $in: ['ready', 'quarantined', 'failed'] }, pins: { $size: 0 } },
+      [{ $set: { state: 'deleting', deletingAt: '$$NOW' } }, { $unset: 'digestClaim' }],
     );
   }
 
-  async listDeleting(): Promise<VersionDoc[]> {
-    return await this.versions.find({ state: 'deleting' }).toArray();
+  /** Versions that were deleted at least so long ago, by the server's clock, and still have bytes. */
+  async listDeleting(graceMs: number): Promise<VersionDoc[]> {
+    return await this.versions
+      .find({
+        state: 'deleting',
+        $expr: { $lte: ['$deletingAt', { $subtract: ['$$NOW', graceMs] }] },
+      })
+      .toArray();
   }
 
   async markDeleted(id: string): Promise<boolean> {

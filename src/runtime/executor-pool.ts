@@ -10,7 +10,7 @@ import { decideRowCap, DEFAULT_LIMITS } from './batch.policy';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
-import { type Copy, ExecutorSlot } from './executor-slot';
+import { type Copy, ExecutorSlot, type HoldWhile } from './executor-slot';
 import { LoadBackoff } from './load-backoff';
 import { decideLoad, decideSpread, type PoolView, type SlotView } from './pool.policy';
 import { decideRecycle } from './recycle.policy';
@@ -32,6 +32,7 @@ export interface PoolOptions {
   readonly loadDeadlineMs: number;
   readonly startExecutor: (engine: EngineName) => Promise<Executor>;
   readonly log: (message: string) => void;
+  readonly holdWhile: HoldWhile;
   /** When an idle executor has grown too much; `recycle.policy.ts` by default. */
   readonly decideRecycle?: typeof decideRecycle;
   /** Told of each call and each load. */
@@ -278,11 +279,11 @@ export class ExecutorPool {
   }
 
   private async addSlot(engine: EngineName): Promise<void> {
-    const { startExecutor, log } = this.options;
+    const { startExecutor, log, holdWhile } = this.options;
     const changed = (): void => {
       this.dispatchSoon();
     };
-    const slot = new ExecutorSlot(this.nextSlot++, engine, startExecutor, changed, log);
+    const slot = new ExecutorSlot(this.nextSlot++, engine, startExecutor, changed, log, holdWhile);
     await slot.start();
     if (this.stopped) await slot.stop();
     else this.slots.push(slot);

@@ -27,6 +27,9 @@ export interface Copy {
   readonly loaded: Promise<void>;
 }
 
+/** Keeps the stored bytes of a version from being deleted while they are read. */
+export type HoldWhile = <T>(version: LoadableVersion, read: () => Promise<T>) => Promise<T>;
+
 /**
  * A place for one executor: when the process dies another one takes it, empty.
  *
@@ -51,6 +54,7 @@ export class ExecutorSlot {
     private readonly startExecutor: (engine: EngineName) => Promise<Executor>,
     private readonly changed: () => void,
     private readonly log: (message: string) => void,
+    private readonly holdWhile: HoldWhile,
   ) {}
 
   /** @throws EngineUnavailableError when the engine cannot run here at all */
@@ -90,19 +94,20 @@ export class ExecutorSlot {
       state: 'loading',
       lastUsedAtMs: performance.now(),
       leases: 0,
-      loaded: this.alive()
-        .load(version, deadlineMs)
-        .then(
-          ({ bytes, vitals }) => {
-            copy.bytes = Math.max(bytes, version.loadedBytes);
-            copy.state = 'ready';
-            this.atLoad = vitals;
-          },
-          (error: unknown) => {
-            if (this.copies.get(key) === copy) this.copies.delete(key);
-            throw error;
-          },
-        ),
+      loaded: this.holdWhile(
+        version,
+        async () => await this.alive().load(version, deadlineMs),
+      ).then(
+        ({ bytes, vitals }) => {
+          copy.bytes = Math.max(bytes, version.loadedBytes);
+          copy.state = 'ready';
+          this.atLoad = vitals;
+        },
+        (error: unknown) => {
+          if (this.copies.get(key) === copy) this.copies.delete(key);
+          throw error;
+        },
+      ),
     };
     this.copies.set(key, copy);
     return copy;

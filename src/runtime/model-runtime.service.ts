@@ -11,6 +11,7 @@ import { Metrics } from '../metrics/metrics';
 import { QuarantineService } from '../models/quarantine.service';
 import { type TestLoader } from '../models/test-loader.port';
 import { type LoadableVersion } from '../models/version';
+import { VersionLeases } from '../models/version-leases.service';
 import { type ReadyFacts } from '../models/versions.repository';
 import { allowedEngines, engineFor } from './engine-choice';
 import { type EngineName } from './engines/engine';
@@ -67,6 +68,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     @Inject(LOGGER) private readonly logger: Logger,
     private readonly quarantine: QuarantineService,
     private readonly metrics: Metrics,
+    private readonly leases: VersionLeases,
   ) {
     this.allowed = allowedEngines(config.engine, hasNativePackage());
     const startExecutor = async (engine: EngineName): Promise<Executor> =>
@@ -224,6 +226,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
           this.killed(version, reason);
         },
       },
+      holdWhile: async (version, read) => await this.leases.holdWhile(version, 'load', read),
     });
   }
 

@@ -116,7 +116,7 @@ describe('Idempotency-Key of an upload', () => {
     const model = freshModel();
     const headers = keyed(`${model}-a`);
     // Passes the inspection, and no engine can load it.
-    const broken = JSON.parse(String(v1['model.json'])) as any;
+    const broken = JSON.parse(String(v1['model.json']));
     const layer = broken.modelTopology.model_config.config.layers.find(
       ({ class_name }: any) => class_name === 'Conv2D',
     );

@@ -86,6 +86,7 @@ describe('ExecutorPool', () => {
       startExecutor: async (engine) =>
         await Executor.start({ engine, files: source, log: () => undefined }),
       log: () => undefined,
+      holdWhile: async (_version, read) => await read(),
       ...options,
     });
     await pool.start();

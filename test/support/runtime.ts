@@ -5,6 +5,8 @@ import { Metrics } from '../../src/metrics/metrics';
 import { AliasMovesRepository } from '../../src/models/alias-moves.repository';
 import { ModelsRepository } from '../../src/models/models.repository';
 import { QuarantineService } from '../../src/models/quarantine.service';
+import { VersionLeasesRepository } from '../../src/models/version-leases.repository';
+import { VersionLeases } from '../../src/models/version-leases.service';
 import { VersionResolver } from '../../src/models/version-resolver.service';
 import { VersionsRepository } from '../../src/models/versions.repository';
 import { Schema } from '../../src/mongo/schema';
@@ -39,6 +41,7 @@ export async function startRuntime(
     logger,
     new QuarantineService(versions, resolver, logger),
     new Metrics(),
+    new VersionLeases(new VersionLeasesRepository(database.db, schema), versions),
   );
   await runtime.onModuleInit();
   return runtime;
