@@ -14,7 +14,8 @@ const v1 = fixtureFiles('tfjs/digits-cnn-v1.k3h5.fixed');
 const v2 = fixtureFiles('tfjs/digits-cnn-v2.k3h5.fixed');
 
 beforeAll(async () => {
-  service = await bootService();
+  // Deletion with its grace has tests of its own.
+  service = await bootService({ GRIDSTOW_DELETE_GRACE_MS: '0' });
   api = `${service.url}/api`;
 });
 

@@ -47,6 +47,7 @@ describe('ExecutorPool with requests that can share a call', () => {
       loadDeadlineMs: DEADLINE_MS,
       startExecutor,
       log: () => undefined,
+      holdWhile: async (_version, read) => await read(),
     });
     await pool.start();
     closers.push(async () => {

@@ -66,6 +66,10 @@ describe('ModelRuntime', () => {
 
       const facts = await runtime.testLoad(stored);
       const version = { ...stored, ...facts };
+      // Only of a version that is ready the bytes may be read.
+      await database.db
+        .collection<{ _id: string; state: string }>('versions')
+        .insertOne({ _id: `golden/${number}`, state: 'ready' });
       await runtime.warm(version);
       const { outputs, engine } = await runtime.predict(version, goldenInputs(golden));
 

@@ -121,6 +121,8 @@ describe('UploadReaper', () => {
       .collection('versions')
       .updateOne({ version: 1 }, { $set: { state: 'deleting', pins: [] } });
     await db.collection('artifacts.files').deleteMany({ _id: { $in: ids } });
+    // The version may still be on its way into memory.
+    await db.collection('versionLeases').deleteMany({});
 
     expect(await reaper.reap()).toBe(1);
 
