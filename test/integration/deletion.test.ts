@@ -130,7 +130,9 @@ describe('DELETE of a version', () => {
     const leases = service.service.app.get(VersionLeases);
 
     await expect(
-      leases.holdWhile({ model, version: 2 }, 'load', async () => await Promise.resolve()),
+      leases.holdWhile({ model, version: 2 }, 'load', async () => {
+        await Promise.resolve();
+      }),
     ).rejects.toMatchObject({ code: 'version_not_ready' });
     expect(await db.collection('versionLeases').countDocuments({ version: `${model}/2` })).toBe(0);
   });
@@ -143,8 +145,10 @@ describe('leases', () => {
     const count = async (): Promise<number> =>
       await db.collection('versionLeases').countDocuments({ version: `${model}/2` });
     const seen = await Promise.all(
-      Array.from({ length: 5 }, async () =>
-        leases.holdWhile({ model, version: 2 }, 'archive', async () => await count()),
+      Array.from(
+        { length: 5 },
+        async () =>
+          await leases.holdWhile({ model, version: 2 }, 'archive', async () => await count()),
       ),
     );
 
