@@ -87,7 +87,9 @@ async function startApp(
   soleOwner: boolean,
 ): Promise<NestExpressApplication> {
   const schema = new Schema();
-  const client = createClient(config.mongodb.uri ?? '', { appName: 'gridstow' });
+  const client = createClient(config.mongodb.uri ?? '', {
+    appName: `gridstow/${config.mongodb.db}`,
+  });
   const database = new DatabaseService(client, config.mongodb.db, schema, (message) => {
     logger.warn(message);
   });

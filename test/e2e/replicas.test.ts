@@ -1,7 +1,7 @@
 import { createClient } from '../../src/mongo/connect';
 import { bootService, type BootedService } from '../support/boot';
 import { testMongoUri } from '../support/database';
-import { whileFailing } from '../support/fail-command';
+import { serviceAppName, whileFailing } from '../support/fail-command';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
 
 const FOLLOWS_WITHIN_MS = 2_000;
@@ -73,7 +73,7 @@ describe('a second replica', () => {
 
   it('follows when moves cannot be watched', async () => {
     const noStreams = { failCommands: ['aggregate', 'getMore'], errorCode: 8000 };
-    await whileFailing(admin, 'gridstow', noStreams, async () => {
+    await whileFailing(admin, serviceAppName(here.db.databaseName), noStreams, async () => {
       // Whatever was open ends with its next question, a second later at most.
       await new Promise((resolve) => setTimeout(resolve, 1_500));
 

@@ -1,6 +1,6 @@
 import { IdempotencyRepository } from '../../src/http/idempotency.repository';
 import { bootService, type BootedService } from '../support/boot';
-import { whileFailing } from '../support/fail-command';
+import { serviceAppName, whileFailing } from '../support/fail-command';
 import { fixtureFiles, sendJson, toForm, upload } from '../support/uploads';
 
 let service: BootedService;
@@ -137,7 +137,7 @@ describe('Idempotency-Key of an upload', () => {
     const failing = { failCommands: ['insert'], errorCode: 91 };
     const failed = await whileFailing(
       service.db.client,
-      'gridstow',
+      serviceAppName(service.db.databaseName),
       { ...failing, namespace: `${service.db.databaseName}.artifacts.chunks` },
       async () => await upload(service.url, model, v1, { headers }),
     );

@@ -12,7 +12,7 @@ import { flatJson } from '../../src/predictions/tensor-values';
 import { type ScoredLabel } from '../../src/predictions/top-labels';
 import { bootService, type BootedService } from '../support/boot';
 import { testMongoUri } from '../support/database';
-import { whileFailing } from '../support/fail-command';
+import { serviceAppName, whileFailing } from '../support/fail-command';
 import { differences, floatTensor, goldenInputs, readGolden } from '../support/golden';
 import { readArtifact } from '../support/loadable';
 import { publishStored } from '../support/published-version';
@@ -399,7 +399,7 @@ describe('POST /api/models/{ref}/predict', () => {
 
     const answer = await whileFailing(
       admin,
-      'gridstow',
+      serviceAppName(service.db.databaseName),
       {
         failCommands: ['insert'],
         namespace: `${service.db.databaseName}.${collection}`,

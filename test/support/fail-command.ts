@@ -1,4 +1,4 @@
-import { type MongoClient } from 'mongodb';
+import { type Collection, type MongoClient } from 'mongodb';
 
 /** What a fail point does to the commands it meets; see `failCommand` of MongoDB. */
 export interface CommandFailure {
@@ -11,9 +11,15 @@ export interface CommandFailure {
   readonly namespace?: string;
 }
 
+/** The name under which a service on that database speaks to the server. */
+export function serviceAppName(databaseName: string): string {
+  return `gridstow/${databaseName}`;
+}
+
 /**
  * Makes commands of the clients with that `appName` fail while `work` runs. Armed through `admin`,
- * which needs another name, or it would fail itself.
+ * which needs another name, or it would fail itself. The server has one such fail point for all
+ * tests that run at the same time, so they take turns.
  */
 export async function whileFailing<T>(
   admin: MongoClient,
@@ -26,10 +32,34 @@ export async function whileFailing<T>(
       .db('admin')
       .command({ configureFailPoint: 'failCommand', mode, ...(data && { data }) });
   };
-  await command('alwaysOn', { ...failure, appName });
+  await takeTurn(admin);
   try {
+    await command('alwaysOn', { ...failure, appName });
     return await work();
   } finally {
     await command('off');
+    await turns(admin).deleteOne({ _id: FAIL_POINT });
+  }
+}
+
+const FAIL_POINT = 'failCommand';
+/** A turn is given up when whoever took it died. */
+const TURN_MS = 60_000;
+
+function turns(admin: MongoClient): Collection<{ _id: string; since: Date }> {
+  return admin.db('test_turns').collection('turns');
+}
+
+async function takeTurn(admin: MongoClient): Promise<void> {
+  for (;;) {
+    const stale = { _id: FAIL_POINT, since: { $lt: new Date(Date.now() - TURN_MS) } };
+    await turns(admin).deleteOne(stale);
+    try {
+      await turns(admin).insertOne({ _id: FAIL_POINT, since: new Date() });
+      return;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 11000) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   }
 }
