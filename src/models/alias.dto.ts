@@ -29,6 +29,14 @@ export class ReplayRequirementDto {
   @Min(0)
   @Max(1)
   readonly maxChangedLabels?: number;
+
+  /** Smallest share of right labels among the rows whose truth is known. */
+  @ApiPropertyOptional({ example: 0.9, minimum: 0, maximum: 1 })
+  @MayBeLeftOut()
+  @IsNumber()
+  @Min(0)
+  @Max(1)
+  readonly minAccuracy?: number;
 }
 
 export class PromotionRequirementsDto implements PromotionRequirements {

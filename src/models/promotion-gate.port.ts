@@ -4,6 +4,8 @@ export interface PromotionRequirements {
   readonly replay?: {
     /** Largest share of best labels that may differ from the record, 0 to 1. */
     readonly maxChangedLabels?: number;
+    /** Smallest share of right labels among the rows whose truth is known, 0 to 1. */
+    readonly minAccuracy?: number;
   };
 }
 

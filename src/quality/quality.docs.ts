@@ -40,6 +40,17 @@ const REPORT_SCHEMA = {
         examples: { type: 'array', items: { type: 'object', additionalProperties: true } },
       },
     },
+    truth: {
+      type: 'object',
+      description: 'Over rows whose truth was given as feedback',
+      properties: {
+        rows: { type: 'integer' },
+        recordedRight: { type: 'integer' },
+        candidateRight: { type: 'integer' },
+        recordedAccuracy: { type: 'number', nullable: true },
+        candidateAccuracy: { type: 'number', nullable: true },
+      },
+    },
   },
 };
 

@@ -27,6 +27,8 @@ export interface Replayed {
   readonly candidate: NamedTensors;
   readonly recordedTop?: readonly (readonly ScoredLabel[])[] | undefined;
   readonly candidateTop?: readonly (readonly ScoredLabel[])[] | undefined;
+  /** The true label of each row. */
+  readonly truth?: readonly string[] | undefined;
 }
 
 /** What a tally has counted, as plain data that a checkpoint can hold. */
@@ -45,6 +47,9 @@ interface Counts {
   labelsCompared: number;
   labelsChanged: number;
   labelExamples: LabelChange[];
+  truthRows: number;
+  recordedRight: number;
+  candidateRight: number;
 }
 
 /** How two sets of outputs compare. */
@@ -75,6 +80,9 @@ export class ReplayTally {
       labelsCompared: 0,
       labelsChanged: 0,
       labelExamples: [],
+      truthRows: 0,
+      recordedRight: 0,
+      candidateRight: 0,
     });
   }
 
@@ -99,7 +107,8 @@ export class ReplayTally {
     if (counts.skippedExamples.length < MAX_EXAMPLES) counts.skippedExamples.push(example);
   }
 
-  add({ predictionId, rows, recorded, own, candidate, recordedTop, candidateTop }: Replayed): void {
+  add(replayed: Replayed): void {
+    const { predictionId, rows, recorded, own, candidate } = replayed;
     const { counts } = this;
     counts.records++;
     counts.rows += rows;
@@ -115,7 +124,8 @@ export class ReplayTally {
     const { kind, maxDifference } = compareOutputs(recorded, candidate);
     counts.agreement = count(counts.agreement, kind);
     if (kind !== 'incomparable') this.addDifference(maxDifference);
-    this.addLabels(predictionId, recordedTop, candidateTop);
+    this.addLabels(replayed);
+    this.addTruth(replayed);
   }
 
   report(candidate: number): ReplayReport {
@@ -144,8 +154,15 @@ export class ReplayTally {
       labels: {
         compared: labelsCompared,
         changed: labelsChanged,
-        changedShare: labelsCompared === 0 ? null : labelsChanged / labelsCompared,
+        changedShare: share(labelsChanged, labelsCompared),
         examples: counts.labelExamples,
+      },
+      truth: {
+        rows: counts.truthRows,
+        recordedRight: counts.recordedRight,
+        candidateRight: counts.candidateRight,
+        recordedAccuracy: share(counts.recordedRight, counts.truthRows),
+        candidateAccuracy: share(counts.candidateRight, counts.truthRows),
       },
     };
   }
@@ -159,11 +176,7 @@ export class ReplayTally {
     counts.histogram[bucket] = (counts.histogram[bucket] ?? 0) + 1;
   }
 
-  private addLabels(
-    predictionId: string,
-    recordedTop: Replayed['recordedTop'],
-    candidateTop: Replayed['candidateTop'],
-  ): void {
+  private addLabels({ predictionId, recordedTop, candidateTop }: Replayed): void {
     const { counts } = this;
     for (const [row, [from]] of (recordedTop ?? []).entries()) {
       const to = candidateTop?.[row]?.[0];
@@ -175,6 +188,17 @@ export class ReplayTally {
         counts.labelExamples.push({ predictionId, row, from, to });
       }
     }
+  }
+
+  private addTruth({ truth = [], recordedTop, candidateTop }: Replayed): void {
+    const { counts } = this;
+    truth.forEach((label, row) => {
+      const [recorded, candidate] = [recordedTop?.[row]?.[0], candidateTop?.[row]?.[0]];
+      if (!recorded || !candidate) return;
+      counts.truthRows++;
+      if (recorded.label === label) counts.recordedRight++;
+      if (candidate.label === label) counts.candidateRight++;
+    });
   }
 }
 
@@ -225,4 +249,8 @@ function compareValues(one: Tensor, other: Tensor): Comparison {
 
 function count(agreement: Agreement, kind: keyof Agreement): Agreement {
   return { ...agreement, [kind]: agreement[kind] + 1 };
+}
+
+function share(part: number, whole: number): number | null {
+  return whole === 0 ? null : part / whole;
 }

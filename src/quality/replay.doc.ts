@@ -53,6 +53,18 @@ export interface Differences {
   readonly histogram: readonly { readonly upTo: number | null; readonly count: number }[];
 }
 
+/** How often the best label was the true one, and how far numbers were off, where truth is known. */
+export interface Correctness {
+  /** Rows with a true label. */
+  readonly rows: number;
+  /** Rows that the record had right, and that the candidate has. */
+  readonly recordedRight: number;
+  readonly candidateRight: number;
+  /** Right rows by all rows; null without any. */
+  readonly recordedAccuracy: number | null;
+  readonly candidateAccuracy: number | null;
+}
+
 /** What a replay found out. */
 export interface ReplayReport {
   readonly candidate: number;
@@ -77,4 +89,5 @@ export interface ReplayReport {
     readonly changedShare: number | null;
     readonly examples: readonly LabelChange[];
   };
+  readonly truth: Correctness;
 }

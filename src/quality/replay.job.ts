@@ -100,7 +100,7 @@ export class ReplayJob {
     try {
       const found = await this.predictions.findJoined(predictionId);
       if (!found) throw new PredictionNotFoundError('The record was removed meanwhile');
-      const { prediction, input } = found;
+      const { prediction, input, feedback } = found;
       if (!input) throw new InputMissingError('The bytes of its input are not stored');
       const content = await this.inputs.contentOf(input);
       const own = await ownOf(prediction.version);
@@ -117,6 +117,7 @@ export class ReplayJob {
         candidate: instead,
         recordedTop: prediction.top,
         candidateTop: topLabels(instead, candidate.signature, candidate.labels, rows),
+        truth: feedback?.current.labels,
       });
     } catch (error) {
       // What is wrong with one record is a finding; what is wrong with the moment ends the step.

@@ -82,8 +82,8 @@ export class ReplayService implements PromotionGate {
 
 /** What a report lacks of what is required, in words. */
 function shortfalls(
-  { records, labels }: ReplayReport,
-  { maxChangedLabels }: NonNullable<PromotionRequirements['replay']>,
+  { records, labels, truth }: ReplayReport,
+  { maxChangedLabels, minAccuracy }: NonNullable<PromotionRequirements['replay']>,
 ): string[] {
   if (records === 0) return ['no recorded prediction could be compared'];
   const faults: string[] = [];
@@ -94,6 +94,16 @@ function shortfalls(
     } else if (changedShare > maxChangedLabels) {
       faults.push(
         `${changed} of ${compared} labels changed, a share of ${changedShare.toFixed(4)} where ${maxChangedLabels} is allowed`,
+      );
+    }
+  }
+  if (minAccuracy !== undefined) {
+    const { candidateAccuracy, candidateRight, rows } = truth;
+    if (candidateAccuracy === null) {
+      faults.push('nobody has said yet what the truth was, so there is no accuracy');
+    } else if (candidateAccuracy < minAccuracy) {
+      faults.push(
+        `${candidateRight} of ${rows} labels were right, an accuracy of ${candidateAccuracy.toFixed(4)} where ${minAccuracy} is asked for`,
       );
     }
   }

@@ -232,6 +232,30 @@ describe('a promotion that requires a replay', () => {
     expect(body.version).toBe(2);
   });
 
+  it('judges by the truth that was given, and says when nobody has given any', async () => {
+    const ask = async (minAccuracy: number): ReturnType<typeof call> =>
+      await call('PUT', '/api/models/digits/aliases/canary', {
+        version: 2,
+        require: { replay: { minAccuracy } },
+      });
+    expect((await ask(0)).body.error).toContain('nobody has said yet what the truth was');
+
+    const { body: listed } = await call('GET', '/api/predictions?model=digits&limit=1000');
+    for (const { predictionId, top } of listed.items) {
+      const label = top[0][0].label;
+      await call('PUT', `/api/predictions/${predictionId}/feedback`, { label });
+    }
+    const { report } = await replay({ candidate: 2 });
+    expect(report.truth).toMatchObject({
+      rows: RECORDS,
+      recordedAccuracy: 1,
+      candidateAccuracy: 1 - report.labels.changedShare,
+    });
+    expect((await ask(report.truth.candidateAccuracy as number)).status).toBe(200);
+    const above = await ask(Math.min(1, report.truth.candidateAccuracy + 0.001));
+    expect(above.status).toBe(report.labels.changed > 0 ? 409 : 200);
+  });
+
   it('is refused for conditions that nobody knows', async () => {
     const { status } = await call('PUT', '/api/models/digits/aliases/canary', {
       version: 2,

@@ -49,9 +49,11 @@ describe('ReplayTally', () => {
 
   it('adds up agreement, differences and changed labels', () => {
     const tally = ReplayTally.start();
-    tally.add(replayed({ recordedTop: seven, candidateTop: seven }));
-    tally.add(replayed({ candidate: floats(1.5), recordedTop: seven, candidateTop: one }));
-    tally.add(replayed({ own: floats(2), candidate: floats(NaN) }));
+    tally.add(replayed({ recordedTop: seven, candidateTop: seven, truth: ['7'] }));
+    tally.add(
+      replayed({ candidate: floats(1.5), recordedTop: seven, candidateTop: one, truth: ['7'] }),
+    );
+    tally.add(replayed({ own: floats(2), candidate: floats(NaN), truth: ['1'] }));
     tally.skip({ predictionId: 'b', code: 'input_missing', message: 'gone' });
 
     const report = tally.report(3);
@@ -65,6 +67,13 @@ describe('ReplayTally', () => {
       agreement: { bitwise: 1, withinTolerance: 0, differing: 1, incomparable: 1 },
       differences: { max: 0.5, mean: 0.25 },
       labels: { compared: 2, changed: 1, changedShare: 0.5 },
+      truth: {
+        rows: 2,
+        recordedRight: 2,
+        candidateRight: 1,
+        recordedAccuracy: 1,
+        candidateAccuracy: 0.5,
+      },
     });
     expect(report.own.examples).toEqual([{ predictionId: 'a', maxDifference: 1 }]);
     expect(report.labels.examples).toEqual([
