@@ -6,6 +6,12 @@ export class ModelUnloadableError extends StoreError {
   override readonly code = 'model_unloadable';
 }
 
+/** The model has something that the compiler has no ONNX form for; the message names it. */
+export class NotCompiledError extends StoreError {
+  override readonly kind = 'invalid';
+  override readonly code = 'not_compiled';
+}
+
 /** The model runs, but not on these inputs: sizes that its layers cannot combine, for example. */
 export class InferenceFailedError extends StoreError {
   override readonly kind = 'invalid';

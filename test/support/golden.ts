@@ -61,9 +61,10 @@ export function floatTensor(shape: readonly number[], values: readonly number[])
 }
 
 /** How far two numbers may be apart: 1e-5 relative, and 1e-6 absolute that matters for small values. */
-export function isClose(actual: number, expected: number): boolean {
+export function isClose(actual: number, expected: number, absolute = 1e-6): boolean {
   if (Number.isNaN(expected)) return Number.isNaN(actual);
-  return Math.abs(actual - expected) <= 1e-6 + 1e-5 * Math.abs(expected);
+  if (actual === expected) return true;
+  return Math.abs(actual - expected) <= absolute + 1e-5 * Math.abs(expected);
 }
 
 /** What differs between an answer and the golden one; empty when nothing does. */

@@ -18,10 +18,12 @@ export function placeholder(name: string, type: string, shape: readonly number[]
   };
 }
 
-/** A weight of the graph: a scalar, or a list. */
+/** A weight of the graph: a scalar, or a list, which may be given another shape. */
 export interface Weight {
   readonly name: string;
   readonly value: number | readonly number[];
+  readonly shape?: readonly number[];
+  readonly dtype?: 'float32' | 'int32';
 }
 
 /** `model.json` and its one shard. */
@@ -30,16 +32,17 @@ export function aGraph(
   constants: readonly Weight[] = [],
   library: object = { function: [] },
 ): Map<string, Uint8Array> {
-  const shapeOf = ({ value }: Weight): number[] =>
-    typeof value === 'number' ? [] : [value.length];
+  const shapeOf = ({ value, shape }: Weight): readonly number[] =>
+    shape ?? (typeof value === 'number' ? [] : [value.length]);
+  const typeOf = ({ dtype }: Weight): string => (dtype === 'int32' ? 'DT_INT32' : 'DT_FLOAT');
   const constNodes = constants.map((weight) => ({
     name: weight.name,
     op: 'Const',
     attr: {
-      dtype: { type: 'DT_FLOAT' },
+      dtype: { type: typeOf(weight) },
       value: {
         tensor: {
-          dtype: 'DT_FLOAT',
+          dtype: typeOf(weight),
           tensorShape: { dim: shapeOf(weight).map((size) => ({ size: String(size) })) },
         },
       },
@@ -60,7 +63,7 @@ export function aGraph(
         weights: constants.map((weight) => ({
           name: weight.name,
           shape: shapeOf(weight),
-          dtype: 'float32',
+          dtype: weight.dtype ?? 'float32',
         })),
       },
     ],
@@ -69,7 +72,13 @@ export function aGraph(
     ['model.json', new TextEncoder().encode(JSON.stringify(json))],
     [
       'weights.bin',
-      new Uint8Array(Float32Array.from(constants.flatMap(({ value }) => value)).buffer),
+      Buffer.concat(
+        constants.map(({ value, dtype }) => {
+          const values = [value].flat();
+          const typed = dtype === 'int32' ? Int32Array.from(values) : Float32Array.from(values);
+          return new Uint8Array(typed.buffer);
+        }),
+      ),
     ],
   ]);
 }

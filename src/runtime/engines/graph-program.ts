@@ -2,18 +2,13 @@ import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { ModelTensorInfo, Tensor as TfTensor } from '@tensorflow/tfjs-core';
 
 import { type Signature, type TensorSpec } from '../../common/tensor';
+import { graphEndpoints, type NamedNode, plainName } from '../compile/model-names';
 import { TensorMismatchError } from '../runtime.errors';
 import { specDType } from './spec-dtype';
 import { type TfjsProgram } from './tfjs-program';
 
 /** What the library says when a graph has ops whose results decide what runs next. */
 const NEEDS_ASYNC = 'executeAsync() instead';
-
-interface Endpoint {
-  readonly name: string;
-  /** The node in the graph, at times with the index of its output behind a colon. */
-  readonly node: string;
-}
 
 /**
  * A converted TensorFlow graph: fed by name.
@@ -23,8 +18,8 @@ interface Endpoint {
  */
 export class GraphProgram implements TfjsProgram {
   readonly inputs: readonly TensorSpec[];
-  private readonly from: readonly Endpoint[];
-  private readonly to: readonly Endpoint[];
+  private readonly from: readonly NamedNode[];
+  private readonly to: readonly NamedNode[];
   private stepwise = false;
 
   constructor(
@@ -32,8 +27,8 @@ export class GraphProgram implements TfjsProgram {
     wanted: Signature,
   ) {
     const own = model.modelSignature as { inputs?: Endpoints; outputs?: Endpoints } | undefined;
-    this.from = endpoints(wanted.inputs, model.inputs, own?.inputs);
-    this.to = endpoints(wanted.outputs, model.outputs, own?.outputs);
+    this.from = graphEndpoints(wanted.inputs, names(model.inputs), own?.inputs);
+    this.to = graphEndpoints(wanted.outputs, names(model.outputs), own?.outputs);
     this.inputs = specs(this.from, model.inputs);
   }
 
@@ -77,24 +72,12 @@ export class GraphProgram implements TfjsProgram {
 
 type Endpoints = Readonly<Record<string, ModelTensorInfo>>;
 
-/**
- * Where each name of the signature is in the graph. A signature calls its tensors what their
- * author did, with or without `:0`; graphs converted without one are known by their nodes.
- */
-function endpoints(
-  wanted: readonly TensorSpec[],
-  nodes: readonly { readonly name: string }[],
-  own: Endpoints | undefined,
-): readonly Endpoint[] {
-  if (wanted.length === 0) return nodes.map(({ name }) => ({ name: plainName(name), node: name }));
-  return wanted.map(({ name }) => ({
-    name,
-    node: (own?.[name] ?? own?.[`${name}:0`])?.name ?? name,
-  }));
+function names(nodes: readonly { readonly name: string }[]): string[] {
+  return nodes.map(({ name }) => name);
 }
 
 function specs(
-  ends: readonly Endpoint[],
+  ends: readonly NamedNode[],
   nodes: readonly { name: string; dtype: string; shape?: number[] }[],
 ): TensorSpec[] {
   return ends.flatMap(({ name, node }) => {
@@ -102,8 +85,4 @@ function specs(
     if (!found?.shape || !found.dtype) return [];
     return [{ name, dtype: specDType(found.dtype), shape: found.shape }];
   });
-}
-
-function plainName(name: string): string {
-  return name.endsWith(':0') ? name.slice(0, -2) : name;
 }

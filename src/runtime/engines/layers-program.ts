@@ -2,6 +2,7 @@ import type { Tensor as TfTensor } from '@tensorflow/tfjs-core';
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers';
 
 import { type Signature, type TensorSpec } from '../../common/tensor';
+import { orderNames } from '../compile/model-names';
 import { TensorMismatchError } from '../runtime.errors';
 import { specDType } from './spec-dtype';
 import { type TfjsProgram } from './tfjs-program';
@@ -16,8 +17,8 @@ export class LayersProgram implements TfjsProgram {
     private readonly model: LayersModel,
     wanted: Signature,
   ) {
-    this.inputOrder = order('input', layerNames(model.inputs), wanted.inputs);
-    this.outputOrder = order('output', layerNames(model.outputs), wanted.outputs);
+    this.inputOrder = orderNames('input', layerNames(model.inputs), wanted.inputs);
+    this.outputOrder = orderNames('output', layerNames(model.outputs), wanted.outputs);
     this.inputs = this.inputOrder.flatMap((name, index) => {
       const input = model.inputs[index];
       if (!input) return [];
@@ -53,24 +54,4 @@ export class LayersProgram implements TfjsProgram {
 /** The model's own lists of names stay empty until a sequential model has run once. */
 function layerNames(tensors: readonly SymbolicTensor[]): string[] {
   return tensors.map(({ sourceLayer }) => sourceLayer.name);
-}
-
-/**
- * The signature's names in the order of the model's tensors. Layers are known by their names; a
- * lone tensor may be called something else in the signature.
- */
-function order(
-  side: 'input' | 'output',
-  own: readonly string[],
-  wanted: readonly TensorSpec[],
-): readonly string[] {
-  const [only] = wanted;
-  if (wanted.length === 0) return own;
-  if (only && wanted.length === 1 && own.length === 1) return [only.name];
-  const names = new Set(wanted.map(({ name }) => name));
-  if (names.size === own.length && own.every((name) => names.has(name))) return own;
-  throw new TensorMismatchError(`The signature's ${side} names are not those of the model`, {
-    signature: [...names],
-    model: own,
-  });
 }

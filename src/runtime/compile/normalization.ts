@@ -1,0 +1,94 @@
+import { elementCount } from '../../common/tensor';
+import { type Constant, floats, scaledAlong } from './constant';
+import { add, multiply } from './elementwise';
+import { type GraphBuilder } from './graph-builder';
+import { type LinearOrigin, rankOf, type Value } from './value';
+
+/** What a batch normalisation does once it is trained: a factor and a summand per channel. */
+export interface Affine {
+  readonly factors: Constant;
+  readonly summands: Constant;
+}
+
+/** The statistics and parameters of a batch normalisation, as one factor and summand per channel. */
+export function normalization(
+  mean: Constant,
+  variance: Constant,
+  gamma: Constant | undefined,
+  beta: Constant | undefined,
+  epsilon: number,
+): Affine {
+  const factors = [...variance.values].map(
+    (value, index) => (gamma?.values[index] ?? 1) / Math.sqrt(value + epsilon),
+  );
+  const summands = factors.map(
+    (factor, index) => (beta?.values[index] ?? 0) - (mean.values[index] ?? 0) * factor,
+  );
+  return { factors: floats(factors), summands: floats(summands) };
+}
+
+/**
+ * Scales and shifts the channels, inside the convolution or product that made them where nothing
+ * else uses its output.
+ */
+export function affine(
+  b: GraphBuilder,
+  x: Value,
+  { factors, summands }: Affine,
+  isOnlyUse: boolean,
+): Value {
+  if (x.linear && isOnlyUse) return folded(b, x, x.linear, factors, summands);
+  return add(b, multiply(b, x, b.constant(factors)), b.constant(summands));
+}
+
+/** LayerNormalization-17 over the last axis. */
+export function layerNormalization(
+  b: GraphBuilder,
+  x: Value,
+  gamma: Constant | undefined,
+  beta: Constant | undefined,
+  epsilon: number,
+): Value {
+  const size = x.shape.at(-1) ?? 1;
+  const ones = gamma ?? floats(new Array<number>(size).fill(1));
+  const inputs = [b.last(x), b.weights(ones), ...(beta ? [b.weights(beta)] : [])];
+  const name = b.emit('LayerNormalization', 17, inputs, {
+    axis: { int: rankOf(x) - 1 },
+    epsilon: { float: epsilon },
+  });
+  return { dtype: 'float32', shape: x.shape, names: { last: name } };
+}
+
+/** Whether a constant is one number, or one per channel of a value. */
+export function isPerChannel({ shape }: Constant, x: Value): boolean {
+  const channels = x.shape.at(-1) ?? -1;
+  const count = elementCount(shape);
+  return (
+    shape.length <= rankOf(x) &&
+    count === (shape.at(-1) ?? 1) &&
+    (count === 1 || count === channels)
+  );
+}
+
+/** A factor or summand for each channel, out of one for all of them. */
+export function spread(constant: Constant, channels: number): Constant {
+  const { values } = constant;
+  return floats(Array.from({ length: channels }, (_, index) => values[index % values.length] ?? 0));
+}
+
+function folded(
+  b: GraphBuilder,
+  x: Value,
+  { node, weights, channelAxis, bias }: LinearOrigin,
+  factors: Constant,
+  summands: Constant,
+): Value {
+  const scaled = scaledAlong(weights, channelAxis, factors.values);
+  const shifted = floats(
+    [...summands.values].map(
+      (value, index) => value + (bias?.values[index] ?? 0) * (factors.values[index] ?? 1),
+    ),
+  );
+  node.inputs = [node.inputs[0] ?? '', b.weights(scaled), b.weights(shifted)];
+  return { ...x, linear: { node, weights: scaled, channelAxis, bias: shifted } };
+}

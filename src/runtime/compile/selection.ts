@@ -1,0 +1,40 @@
+import { NotCompiledError } from '../runtime.errors';
+import { type GraphBuilder } from './graph-builder';
+import { axisOf, rankOf, type Value } from './value';
+
+/** Gather-13: the slices along an axis that the indices name. */
+export function gather(b: GraphBuilder, x: Value, indices: Value, axis: number): Value {
+  const at = axisOf(axis, rankOf(x));
+  const name = b.emit('Gather', 13, [b.last(x), b.last(indices)], { axis: { int: at } });
+  const shape = [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)];
+  return { dtype: x.dtype, shape, names: { last: name } };
+}
+
+/** GatherND-13. */
+export function gatherNd(b: GraphBuilder, x: Value, indices: Value): Value {
+  const depth = indices.shape.at(-1) ?? -1;
+  if (depth < 0) throw new NotCompiledError('GatherNd with indices of open depth is not compiled');
+  // ONNX takes indices of 64 bits only.
+  const wide = b.emit('Cast', 13, [b.last(indices)], { to: { int: 7 } });
+  const name = b.emit('GatherND', 13, [b.last(x), wide]);
+  const shape = [...indices.shape.slice(0, -1), ...x.shape.slice(depth)];
+  return { dtype: x.dtype, shape, names: { last: name } };
+}
+
+/** TopK-11: the largest values of the last axis and where they stand, largest first. */
+export function topK(b: GraphBuilder, x: Value, count: number): readonly [Value, Value] {
+  const at = rankOf(x) - 1;
+  const [values = '', indices = ''] = b.emitMany(
+    'TopK',
+    11,
+    [b.last(x), b.list([count])],
+    { axis: { int: at } },
+    2,
+  );
+  const shape = x.shape.with(at, count);
+  const narrow = b.emit('Cast', 13, [indices], { to: { int: 6 } });
+  return [
+    { dtype: x.dtype, shape, names: { last: values } },
+    { dtype: 'int32', shape, names: { last: narrow } },
+  ];
+}

@@ -1,0 +1,58 @@
+import { type NamedTensors, type Tensor } from '../../src/common/tensor';
+import { type LoadableVersion } from '../../src/models/version';
+import {
+  type CompiledModel,
+  compileModel,
+  type ModelParts,
+} from '../../src/runtime/compile/compile-model';
+import { GridfsIoHandler } from '../../src/runtime/gridfs-io-handler';
+import { floats, isClose } from './golden';
+import { aVersion, MemorySource } from './loadable';
+
+/** Compiles the files of an artifact as an engine does. */
+export async function compiled(
+  files: ReadonlyMap<string, Uint8Array>,
+  version: Partial<LoadableVersion> = {},
+): Promise<CompiledModel> {
+  const loadable = aVersion(files, version);
+  const artifacts = await new GridfsIoHandler(loadable, new MemorySource(files)).load();
+  const { format } = loadable;
+  return compileModel({ ...artifacts, format } as unknown as ModelParts, loadable.signature);
+}
+
+/** What differs between two answers by more than 1e-5 relative and, unless told, 1e-6 absolute. */
+export function differencesBetween(
+  actual: NamedTensors,
+  expected: NamedTensors,
+  absolute = 1e-6,
+): string[] {
+  return Object.entries(expected).flatMap(([name, tensor]) => {
+    const other = actual[name];
+    if (!other) return [`${name} is missing`];
+    if (other.dtype !== tensor.dtype) return [`${name} is ${other.dtype}, not ${tensor.dtype}`];
+    if (other.shape.join() !== tensor.shape.join()) {
+      return [`${name} is of shape ${other.shape.join()}, not ${tensor.shape.join()}`];
+    }
+    const at = firstDifference(other, tensor, absolute);
+    return at === null ? [] : [`${name} ${at}`];
+  });
+}
+
+function firstDifference(actual: Tensor, expected: Tensor, absolute: number): string | null {
+  const [one, two] =
+    expected.dtype === 'bool' ? [actual.data, expected.data] : [floats(actual), floats(expected)];
+  let count = 0;
+  let worst = 0;
+  let where = '';
+  two.forEach((value, index) => {
+    const other = one[index]!;
+    if (isClose(other, value, absolute)) return;
+    count++;
+    const by = Math.abs(other - value);
+    if (!(by <= worst)) {
+      worst = by;
+      where = `[${index}] is ${other}, not ${value}`;
+    }
+  });
+  return count === 0 ? null : `${where}; ${count} of ${two.length} differ`;
+}
