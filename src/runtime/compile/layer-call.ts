@@ -122,10 +122,7 @@ export class LayerConfig {
   /** The name of a function, which some writers wrap in an object, in snake case. */
   activation(key = 'activation', otherwise = 'linear'): string {
     const value = this.values[key] ?? otherwise;
-    const name =
-      typeof value === 'object' && 'class_name' in value
-        ? value.class_name
-        : value;
+    const name = typeof value === 'object' && 'class_name' in value ? value.class_name : value;
     if (typeof name !== 'string') throw this.odd(key);
     return name.replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase();
   }
