@@ -30,6 +30,8 @@ export interface EngineReport {
   readonly ok: boolean;
   /** Median milliseconds of one call, by batch size. */
   readonly msPerBatch?: Readonly<Record<string, number>>;
+  /** The engine in words: a measurement counts as long as it is still that one. */
+  readonly measuredWith?: string;
   /** Whether a row's outputs were the same with other rows beside it: then requests share calls. */
   readonly rowsApart?: boolean;
   /** Why the engine cannot run it. */

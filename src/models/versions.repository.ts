@@ -195,6 +195,11 @@ export class VersionsRepository {
     );
   }
 
+  /** Replaces what was measured; nothing that the digest covers. */
+  async setEngines(id: string, engines: EngineReports): Promise<boolean> {
+    return await this.change(id, { state: 'ready' }, { $set: { engines } });
+  }
+
   /** Takes a version out of sight for good, unless an alias holds it. */
   async markDeleting(id: string): Promise<boolean> {
     return await this.change(

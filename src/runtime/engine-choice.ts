@@ -1,5 +1,5 @@
 import { type EngineChoice } from '../config/config';
-import { type EngineReports } from '../models/version';
+import { type EngineReport, type EngineReports } from '../models/version';
 import { ENGINE_NAMES, type EngineName } from './engines/engine';
 import { EngineUnavailableError, ModelUnloadableError } from './runtime.errors';
 
@@ -29,17 +29,56 @@ export function allowedEngines(
   }
 }
 
+/** Never the fastest, so it is tried only where no other engine runs a version. */
+export const LAST_RESORT: EngineName = 'cpu';
+
+/** Calls of fewer rows are like calls of one, larger ones like calls of 32. */
+export const LARGE_BATCH_ROWS = 8;
+/** Another engine has its price in memory: it must be so much faster than the preferred one. */
+const WORTH_CHANGING = 0.8;
+
 /**
- * The engine for a version: the first allowed one that ran it, else the first that was not tried.
+ * The engine for a call of so many rows of a version: of those that ran it the one that was
+ * measured as the fastest, unless the preferred one is about as fast; else the first that was not
+ * tried.
  *
  * @throws ModelUnloadableError when every allowed engine was tried and failed
  */
-export function engineFor(allowed: readonly EngineName[], reports: EngineReports): EngineName {
-  const engine =
-    allowed.find((name) => reports[name]?.ok === true) ??
-    allowed.find((name) => reports[name] === undefined);
-  if (engine) return engine;
+export function engineFor(
+  allowed: readonly EngineName[],
+  reports: EngineReports,
+  rows = 1,
+): EngineName {
+  const [preferred, ...others] = allowed.filter((name) => reports[name]?.ok === true);
+  if (preferred) {
+    let [best, bestMs] = [preferred, expectedMs(reports[preferred], rows) * WORTH_CHANGING];
+    for (const name of others) {
+      const ms = expectedMs(reports[name], rows);
+      if (ms < bestMs) [best, bestMs] = [name, ms];
+    }
+    return best;
+  }
+  const untried = allowed.find((name) => reports[name] === undefined);
+  if (untried) return untried;
   throw new ModelUnloadableError('No engine that is allowed here can run the version', {
     engines: Object.fromEntries(allowed.map((name) => [name, reports[name]?.reason])),
   });
+}
+
+/** Engines that a version has yet to be measured on, or was with another release of the engine. */
+export function isStale(
+  allowed: readonly EngineName[],
+  reports: EngineReports,
+  running: ReadonlyMap<EngineName, string>,
+): boolean {
+  return allowed.some((name) => {
+    if (name === LAST_RESORT && allowed.length > 1) return false;
+    const [report, description] = [reports[name], running.get(name)];
+    return !report || (description !== undefined && report.measuredWith !== description);
+  });
+}
+
+function expectedMs(report: EngineReport | undefined, rows: number): number {
+  const { '1': one = Infinity, '32': many = one * 32 } = report?.msPerBatch ?? {};
+  return rows < LARGE_BATCH_ROWS ? one : many;
 }

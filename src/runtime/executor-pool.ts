@@ -250,6 +250,11 @@ export class ExecutorPool {
     };
   }
 
+  /** What the engines that are running say of themselves. */
+  descriptions(): ReadonlyMap<EngineName, string> {
+    return new Map(this.executors().map(({ engine, description }) => [engine, description]));
+  }
+
   /** The executor processes, for whoever looks after them. */
   executors(): readonly Executor[] {
     return this.slots.flatMap(({ executor }) => (executor?.isAlive === true ? [executor] : []));

@@ -171,7 +171,23 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
   /** Runs only what a test load has seen end: nothing else may keep the executors of others busy. */
   private async bring(version: LoadableVersion): Promise<void> {
     const isProven = Object.values(version.engines).some(({ ok }) => ok);
-    await (isProven ? this.runtime.warm(version) : this.runtime.load(version));
+    if (!isProven) {
+      await this.runtime.load(version);
+      return;
+    }
+    await this.runtime.warm(version);
+    if (this.runtime.isStale(version)) void this.measure(version);
+  }
+
+  /** Measures engines anew, beside the traffic: it goes on with the one that is known to work. */
+  private async measure(version: LoadableVersion): Promise<void> {
+    try {
+      const { engines } = await this.runtime.testLoad(version);
+      await this.versions.setEngines(versionKey(version), engines);
+      this.resolver.forget(version.model);
+    } catch (error) {
+      this.logger.info({ err: error, version: versionKey(version) }, 'engines were not measured');
+    }
   }
 
   private isInMemory(key: string): boolean {

@@ -13,7 +13,7 @@ import { type TestLoader } from '../models/test-loader.port';
 import { type LoadableVersion } from '../models/version';
 import { VersionLeases } from '../models/version-leases.service';
 import { type ReadyFacts } from '../models/versions.repository';
-import { allowedEngines, engineFor } from './engine-choice';
+import { allowedEngines, engineFor, isStale, LARGE_BATCH_ROWS } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { hasNativePackage } from './engines/native-package';
 import { Executor, type ExecutorOptions } from './executor';
@@ -112,7 +112,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     inputs: NamedTensors,
     options: Partial<PredictOptions> = {},
   ): Promise<RuntimePrediction> {
-    const engine = engineFor(this.allowed, version.engines);
+    const engine = engineFor(this.allowed, version.engines, this.rowsAhead(version, inputs));
     const prediction = await this.guard(
       version,
       async () =>
@@ -136,11 +136,19 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     await warmUp(version.signature.inputs, async (inputs) => await this.predict(version, inputs));
   }
 
+  /** Loads a version on each engine that its calls would be given to. */
   async load(version: LoadableVersion): Promise<void> {
-    const engine = engineFor(this.allowed, version.engines);
+    const engines = new Set(
+      [1, LARGE_BATCH_ROWS].map((rows) => engineFor(this.allowed, version.engines, rows)),
+    );
     await this.guard(version, async () => {
-      await this.running().load(version, engine);
+      for (const engine of engines) await this.running().load(version, engine);
     });
+  }
+
+  /** Whether an engine came, or changed, since the version was measured. */
+  isStale({ engines }: LoadableVersion): boolean {
+    return isStale(this.allowed, engines, this.running().descriptions());
   }
 
   async unload(version: { readonly model: string; readonly version: number }): Promise<void> {
@@ -201,6 +209,12 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
       .catch((cause: unknown) => {
         this.logger.error({ err: cause, model, version: number }, 'quarantine failed');
       });
+  }
+
+  /** Rows of a request and of those that it is likely to share its call with. */
+  private rowsAhead({ model }: LoadableVersion, inputs: NamedTensors): number {
+    const [first] = Object.values(inputs);
+    return (first?.shape[0] ?? 1) + (this.waiting.get(model) ?? 0);
   }
 
   private running(): ExecutorPool {

@@ -2,24 +2,27 @@ import { StoreError } from '../common/errors';
 import { type TensorSpec } from '../common/tensor';
 import { type EngineReport, type LoadableVersion } from '../models/version';
 import { type ReadyFacts } from '../models/versions.repository';
+import { LAST_RESORT } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
 import { EngineUnavailableError, ExecutorLostError, ModelUnloadableError } from './runtime.errors';
 import { type Sandbox } from './sandbox';
-import { type Proof, proveModel } from './warm-up';
+import { proveModel } from './warm-up';
 
 /**
  * The proof that a version runs, before anything may point at it.
  *
- * Engines are tried in their order of preference until one runs it; each attempt is bounded in time
- * and happens in the sandbox, from the bytes that are stored.
+ * Each engine is measured, in its order of preference, the slow last resort only where no other
+ * runs the version; each attempt is bounded in time and happens in the sandbox, from the bytes that
+ * are stored.
  */
 export class TestLoad {
   constructor(
     private readonly sandbox: Sandbox,
     private readonly loadDeadlineMs: number,
     private readonly predictDeadlineMs: number,
+    private readonly lastResort: EngineName | null = LAST_RESORT,
   ) {}
 
   /** @throws ModelUnloadableError when none of the engines runs the version; says what each lacks */
@@ -27,26 +30,31 @@ export class TestLoad {
     if (version.format === 'opaque') return nothingToProve(version);
     const reports: Partial<Record<EngineName, EngineReport>> = {};
     const reasons: string[] = [];
+    let facts: Omit<ReadyFacts, 'engines'> | undefined;
     for (const engine of engines) {
+      if (facts && engine === this.lastResort) continue;
       try {
-        const { msPerBatch, rowsApart, ...facts } = await this.sandbox.run(
+        const { report, ...found } = await this.sandbox.run(
           engine,
           async (executor) => await this.prove(version, executor),
         );
-        return { ...facts, engines: { ...reports, [engine]: { ok: true, msPerBatch, rowsApart } } };
+        facts ??= found;
+        reports[engine] = report;
       } catch (error) {
-        const reason = reasonAgainst(engine, error);
+        // It runs already: that another engine cannot, or could not now, takes nothing from it.
+        const reason = facts ? messageOf(error) : reasonAgainst(engine, error);
         reports[engine] = { ok: false, reason };
         reasons.push(reason);
       }
     }
+    if (facts) return { ...facts, engines: reports };
     throw new ModelUnloadableError(reasons.join('; '), { engines: reports });
   }
 
   private async prove(
     version: LoadableVersion,
     executor: Executor,
-  ): Promise<Omit<ReadyFacts, 'engines'> & Pick<Proof, 'msPerBatch' | 'rowsApart'>> {
+  ): Promise<Omit<ReadyFacts, 'engines'> & { readonly report: EngineReport }> {
     const { bytes, inputs } = await executor.load(version, this.loadDeadlineMs);
     const { signature, msPerBatch, rowsApart, warnings } = await proveModel(
       declaredOrOwn(version.signature.inputs, inputs),
@@ -55,8 +63,7 @@ export class TestLoad {
     await executor.unload(versionKey(version), this.predictDeadlineMs);
     return {
       signature,
-      msPerBatch,
-      rowsApart,
+      report: { ok: true, measuredWith: executor.description, msPerBatch, rowsApart },
       warnings,
       loadedBytes: Math.max(bytes, version.loadedBytes),
     };
@@ -84,4 +91,8 @@ function reasonAgainst(engine: EngineName, error: unknown): string {
   }
   if (error instanceof StoreError && error.kind === 'invalid') return error.message;
   throw error;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -14,6 +14,11 @@ beforeAll(async () => {
   for (const name of ['tfjs/digits-cnn-v1.k3h5.fixed', 'tfjs/digits-cnn-v2.k3h5.fixed']) {
     expect((await upload(here.url, 'digits', fixtureFiles(name))).status).toBe(201);
   }
+  // As if the engine had been another release when the version was measured.
+  const engine = here.service.engine.name;
+  await here.db
+    .collection<{ _id: string }>('versions')
+    .updateOne({ _id: 'digits/1' }, { $set: { [`engines.${engine}.measuredWith`]: 'older' } });
   there = await bootService({ GRIDSTOW_DB: here.service.config.mongodb.db });
 });
 
@@ -54,6 +59,15 @@ describe('a second replica', () => {
     await until(isReady, 20_000);
 
     expect(await pinnedThere()).toEqual([1]);
+  });
+
+  it('measures a live version again when its engine is another release', async () => {
+    const measuredWith = async (): Promise<string> => {
+      const { body } = await sendJson('GET', `${there.url}/api/models/digits/versions/1`);
+      return body.engines[there.service.engine.name].measuredWith;
+    };
+
+    await until(async () => (await measuredWith()).includes('TensorFlow.js'), 20_000);
   });
 
   it('follows a move within two seconds, loads its version by itself, and fails no request', async () => {

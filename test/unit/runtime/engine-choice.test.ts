@@ -1,4 +1,4 @@
-import { allowedEngines, engineFor } from '../../../src/runtime/engine-choice';
+import { allowedEngines, engineFor, isStale } from '../../../src/runtime/engine-choice';
 import { EngineUnavailableError, ModelUnloadableError } from '../../../src/runtime/runtime.errors';
 
 describe('allowedEngines', () => {
@@ -28,9 +28,64 @@ describe('engineFor', () => {
     expect(engineFor(['wasm', 'cpu'], reports)).toBe(expected);
   });
 
+  const measured = (one: number, many: number) => ({
+    ok: true,
+    msPerBatch: { '1': one, '32': many },
+  });
+
+  it.each([
+    ['one row by the time of one', 1, 'wasm'],
+    ['some rows like one', 7, 'wasm'],
+    ['many rows by the time of 32', 8, 'node'],
+  ])('picks the engine that was measured as the fastest: %s', (_, rows, expected) => {
+    const reports = { wasm: measured(0.3, 12), node: measured(1.9, 2.5) };
+
+    expect(engineFor(['wasm', 'node', 'cpu'], reports, rows)).toBe(expected);
+  });
+
+  it('stays with the preferred engine where another is hardly faster', () => {
+    const reports = { wasm: measured(1, 10), node: measured(0.9, 7) };
+
+    expect(engineFor(['wasm', 'node'], reports, 1)).toBe('wasm');
+    expect(engineFor(['wasm', 'node'], reports, 32)).toBe('node');
+  });
+
   it('refuses a version that every allowed engine failed on', () => {
     const reports = { wasm: { ok: false, reason: 'no Einsum' }, cpu: { ok: true } };
 
     expect(() => engineFor(['wasm'], reports)).toThrow(ModelUnloadableError);
+  });
+});
+
+describe('isStale', () => {
+  const running = new Map([['wasm', 'wasm 4.22'] as const]);
+
+  it.each([
+    ['fresh', ['wasm', 'cpu'], { wasm: { ok: true, measuredWith: 'wasm 4.22' } }, false],
+    [
+      'of another release',
+      ['wasm', 'cpu'],
+      { wasm: { ok: true, measuredWith: 'wasm 4.21' } },
+      true,
+    ],
+    [
+      'without an engine that came later',
+      ['wasm', 'node', 'cpu'],
+      {
+        wasm: { ok: true, measuredWith: 'wasm 4.22' },
+      },
+      true,
+    ],
+    [
+      'of an engine that is not running now',
+      ['wasm', 'node', 'cpu'],
+      {
+        wasm: { ok: true, measuredWith: 'wasm 4.22' },
+        node: { ok: true, measuredWith: 'whatever' },
+      },
+      false,
+    ],
+  ] as const)('tells whether a measurement is stale: %s', (_, allowed, reports, expected) => {
+    expect(isStale(allowed, reports, running)).toBe(expected);
   });
 });
