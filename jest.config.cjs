@@ -19,7 +19,7 @@ const base = {
   transform,
   // NestJS 12 ships ES modules only, so Jest has to compile it; so has the one file in which the
   // MongoDB driver calls import(), whose failure the driver would hide behind an odd handshake.
-  transformIgnorePatterns: ['/node_modules/(?!(@nestjs/|mongodb/lib/runtime_adapters))'],
+  transformIgnorePatterns: ['/node_modules/(?!(@nestjs/|hyparquet|mongodb/lib/runtime_adapters))'],
   moduleFileExtensions: ['ts', 'js', 'json'],
 };
 

@@ -22,6 +22,9 @@ const TRANSIENT_CODES = new Set([
   14031,
 ]);
 
+/** Not found and killed. */
+const CURSOR_GONE = new Set([43, 237]);
+
 /**
  * Whether a write failed because a unique index already holds its key, and which index.
  */
@@ -47,6 +50,12 @@ export function asStoreError(error: unknown): StoreError | null {
 /** Whether a server's error code says "not now" rather than "not so". */
 export function isTransientCode(code: number): boolean {
   return TRANSIENT_CODES.has(code);
+}
+
+/** Whether a cursor is gone, or cannot be asked right now: another one can go on where it was. */
+export function isLostCursor(error: unknown): boolean {
+  if (!(error instanceof MongoError)) return false;
+  return isTransient(error) || CURSOR_GONE.has(Number(error.code));
 }
 
 function isTransient(error: MongoError): boolean {

@@ -6,10 +6,10 @@ import { isModelName } from '../common/model-ref';
 import { JsonBody } from '../http/json-body';
 import { readQuery, textThat } from '../http/query';
 import { type FeedbackAnswer, toFeedbackAnswer } from './feedback.answer';
-import { type FeedbackCount, FeedbackIntake } from './feedback-intake.service';
 import { FeedbackRepository } from './feedback.repository';
 import { GiveAllFeedbackDocs, GiveCallersFeedbackDocs, GiveFeedbackDocs } from './feedback.docs';
-import { parseTruth } from './parse-feedback';
+import { type LineCount, takeLines } from './ndjson-intake';
+import { parseFeedbackLine, parseTruth } from './parse-feedback';
 import { isCallerId } from './predict-request';
 import { parsePredictionId } from './prediction-id';
 import { BadCallerIdError } from './predictions.errors';
@@ -19,6 +19,8 @@ const CALLERS = {
   model: textThat(isModelName, 'a model name'),
   callerId: textThat(isCallerId, 'an id of a caller'),
 };
+
+const BULK_LIMITS = { maxLineBytes: 512 * 1024, groupLines: 500, groupBytes: 4 * 1024 * 1024 };
 
 /** The feedback of one target, and how many predictions it is joined to already. */
 export type GivenFeedback = FeedbackAnswer & {
@@ -35,7 +37,6 @@ export class FeedbackController {
   constructor(
     private readonly feedback: FeedbackRepository,
     private readonly predictions: PredictionsRepository,
-    private readonly intake: FeedbackIntake,
   ) {}
 
   @Put(':id/feedback')
@@ -69,8 +70,10 @@ export class FeedbackController {
   @Post('feedback')
   @HttpCode(200)
   @GiveAllFeedbackDocs()
-  async giveAll(@Req() request: Request): Promise<FeedbackCount> {
+  async giveAll(@Req() request: Request): Promise<LineCount> {
     readQuery(request, {});
-    return await this.intake.take(request);
+    return await takeLines(request, BULK_LIMITS, parseFeedbackLine, async (lines) => {
+      await this.feedback.giveAll(lines);
+    });
   }
 }

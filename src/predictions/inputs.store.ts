@@ -78,6 +78,11 @@ export class InputsStore {
     return whole;
   }
 
+  /** What is known of an input that was removed: the next one is stored again. */
+  forget(digest: string): void {
+    this.seen.delete(digest);
+  }
+
   private async saveNew(input: PredictionInput): Promise<void> {
     if (input.bytes <= INLINE_BYTES) {
       await this.small.add(toDoc(input, { content: new Binary(input.content) }), input.bytes);

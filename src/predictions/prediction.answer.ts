@@ -48,6 +48,7 @@ export interface PredictionAnswer {
   readonly top?: readonly (readonly ScoredLabel[])[];
   readonly timings: RecordedTimings;
   readonly createdAt: string;
+  readonly importedAt?: string;
   readonly feedback?: FeedbackAnswer;
 }
 
@@ -73,6 +74,7 @@ export function toPredictionAnswer(doc: PredictionDoc, input?: NamedTensors): Pr
     ...(top ? { top } : {}),
     timings,
     createdAt: doc.createdAt.toISOString(),
+    ...(doc.importedAt ? { importedAt: doc.importedAt.toISOString() } : {}),
   };
 }
 

@@ -68,6 +68,8 @@ export interface PredictionDoc {
   readonly labels?: readonly string[];
   readonly timings: RecordedTimings;
   readonly createdAt: Date;
+  /** Of a record that came from an export: nobody here saw the prediction. */
+  readonly importedAt?: Date;
 }
 
 /** Collection `inputs`: the bytes of an input, once for all predictions that were made from it. */

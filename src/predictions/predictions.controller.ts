@@ -3,37 +3,17 @@ import { ApiTags } from '@nestjs/swagger';
 import { type Request, type Response } from 'express';
 
 import { canonicalJson } from '../common/canonical-json';
-import { isAlias, isModelName } from '../common/model-ref';
 import { BadCursorError, decodeCursor, DEFAULT_LIMIT, type Page, toPage } from '../common/page';
-import {
-  BadQueryError,
-  oneOf,
-  PAGE_PARAMETERS,
-  readQuery,
-  text,
-  textThat,
-  time,
-  wholeNumber,
-} from '../http/query';
+import { PAGE_PARAMETERS, readQuery } from '../http/query';
 import { isKnown } from '../http/conditional';
 import { PredictionRecords } from './prediction-records.service';
 import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
-import { PREDICTION_STATUSES } from './prediction.doc';
 import { isPredictionId, parsePredictionId } from './prediction-id';
+import { assertUsable, PREDICTION_FILTERS } from './prediction-query';
 import { GetPredictionDocs, GetPredictionInputDocs, ListPredictionsDocs } from './predictions.docs';
 import { type PredictionFilter, PredictionsRepository } from './predictions.repository';
 
-const FILTERS = {
-  model: textThat(isModelName, 'a model name'),
-  version: wholeNumber(1, 999_999_999_999_999),
-  alias: textThat(isAlias, 'an alias'),
-  status: oneOf(PREDICTION_STATUSES),
-  callerId: text,
-  since: time,
-  until: time,
-  label: text,
-  ...PAGE_PARAMETERS,
-};
+const PARAMETERS = { ...PREDICTION_FILTERS, ...PAGE_PARAMETERS };
 
 /** Inputs are addressed by content, yet may be private: browsers may keep them, proxies may not. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
@@ -49,7 +29,7 @@ export class PredictionsController {
   @Get()
   @ListPredictionsDocs()
   async list(@Req() request: Request): Promise<Page<PredictionAnswer>> {
-    const query = readQuery(request, FILTERS);
+    const query = readQuery(request, PARAMETERS);
     const { limit = DEFAULT_LIMIT, cursor, ...filter } = query;
     assertUsable(filter);
     const scope = `predictions ${canonicalJson(toText(filter))}`;
@@ -98,19 +78,6 @@ export class PredictionsController {
     }
     response.end(content);
   }
-}
-
-/** @throws BadQueryError for what no prediction can match, or no index can find */
-function assertUsable({ model, version, alias, since, until }: PredictionFilter): void {
-  if (model === undefined && (version !== undefined || alias !== undefined)) {
-    const path = version === undefined ? 'alias' : 'version';
-    throw badQuery(path, 'needs model beside it: versions and aliases are counted per model');
-  }
-  if (since && until && since >= until) throw badQuery('until', 'must be after since');
-}
-
-function badQuery(path: string, message: string): BadQueryError {
-  return new BadQueryError(`Query parameter ${path}: ${message}`, { faults: [{ path, message }] });
 }
 
 /** The filter as the cursor remembers it. */

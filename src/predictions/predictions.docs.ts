@@ -52,10 +52,9 @@ export const PredictVersionDocs = (): MethodDecorator =>
     PredictExchange,
   );
 
-export const ListPredictionsDocs = (): MethodDecorator =>
-  describeRoute(
-    'List predictions, newest first, without values and with at most 16 rows of top each',
-    [400, 503],
+/** The parameters of `PREDICTION_FILTERS`. */
+export const FilterDocs = (): MethodDecorator =>
+  applyDecorators(
     query('model', { type: 'string' }),
     query('version', { type: 'integer', minimum: 1, description: 'Needs model' }),
     query('alias', { type: 'string', description: 'Needs model' }),
@@ -64,6 +63,13 @@ export const ListPredictionsDocs = (): MethodDecorator =>
     query('since', { type: 'string', format: 'date-time', description: 'Included' }),
     query('until', { type: 'string', format: 'date-time', description: 'Not included' }),
     query('label', { type: 'string', description: 'The best label of at least one row' }),
+  );
+
+export const ListPredictionsDocs = (): MethodDecorator =>
+  describeRoute(
+    'List predictions, newest first, without values and with at most 16 rows of top each',
+    [400, 503],
+    FilterDocs(),
     query('limit', { type: 'integer', minimum: 1, maximum: 1000, default: 50 }),
     query('cursor', { type: 'string' }),
     ApiResponse({

@@ -3,7 +3,7 @@ import { Module } from '@nestjs/common';
 import { ModelsModule } from '../models/models.module';
 import { RuntimeModule } from '../runtime/runtime.module';
 import { DurableRecorder } from './durable-recorder.service';
-import { FeedbackIntake } from './feedback-intake.service';
+import { ExportController } from './export.controller';
 import { FeedbackController } from './feedback.controller';
 import { FeedbackRepository } from './feedback.repository';
 import { InputsStore } from './inputs.store';
@@ -11,6 +11,8 @@ import { PredictController } from './predict.controller';
 import { PredictService } from './predict.service';
 import { PredictionRecords } from './prediction-records.service';
 import { PredictionProofs } from './prediction-proofs.service';
+import { PredictionExport } from './prediction-export.service';
+import { PredictionImport } from './prediction-import.service';
 import { PredictionsController } from './predictions.controller';
 import { PredictionsRepository } from './predictions.repository';
 import { ProofsController } from './proofs.controller';
@@ -23,7 +25,13 @@ import { RecordingJournal } from './recording-journal.store';
 /** Predictions: made, recorded, looked up. */
 @Module({
   imports: [ModelsModule, RuntimeModule],
-  controllers: [PredictController, FeedbackController, PredictionsController, ProofsController],
+  controllers: [
+    PredictController,
+    FeedbackController,
+    ExportController,
+    PredictionsController,
+    ProofsController,
+  ],
   providers: [
     InputsStore,
     PredictionsRepository,
@@ -37,7 +45,8 @@ import { RecordingJournal } from './recording-journal.store';
     PredictionRecords,
     PredictionProofs,
     FeedbackRepository,
-    FeedbackIntake,
+    PredictionExport,
+    PredictionImport,
   ],
   exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore, RecordingCounts],
 })

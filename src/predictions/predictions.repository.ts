@@ -4,6 +4,7 @@ import { Binary, type Collection, type Db, type Filter, ObjectId } from 'mongodb
 import { type NamedTensors } from '../common/tensor';
 import { toPairs } from '../models/version.doc';
 import { insertGroup } from '../mongo/insert-group';
+import { isLostCursor } from '../mongo/mongo-failure';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { type FeedbackDoc } from './feedback.doc';
@@ -33,6 +34,9 @@ export interface PredictionFilter {
   readonly label?: string;
 }
 
+/** What of a record goes into its document: of the input no bytes. */
+type StoredRecord = Omit<PredictionRecord, 'input'> & { readonly input: InputSummary };
+
 /** A record with what belongs to it. */
 export interface JoinedPrediction {
   readonly prediction: PredictionDoc;
@@ -48,6 +52,9 @@ const LISTED_OUTPUT_BYTES = 16 * 1024;
 
 /** What a document weighs beside its tensors. */
 const RECORD_BYTES = 1024;
+
+/** Times in a row that a stream opens its cursor again. */
+const MAX_REOPENED = 3;
 
 /** The last second that an ObjectId can name. */
 const LAST_SECOND = 0xffffffff;
@@ -128,7 +135,7 @@ export class PredictionsRepository {
    * Returns when a majority has the record. Safe to repeat after a failure: the id is the
    * caller's, so a record can only meet itself.
    */
-  async insert(record: PredictionRecord): Promise<void> {
+  async insert(record: StoredRecord): Promise<void> {
     await this.inserts.add(toDoc(record), weigh(record));
   }
 
@@ -188,29 +195,65 @@ export class PredictionsRepository {
     const [found] = await this.predictions
       .aggregate<PredictionDoc & Joins>([
         { $match: { _id: new ObjectId(id) } },
-        {
-          $lookup: {
-            from: 'inputs',
-            localField: 'input.digest',
-            foreignField: '_id',
-            as: 'inputDocs',
-          },
-        },
+        JOIN_INPUT,
         ...joinFeedback(),
       ])
       .toArray();
-    if (!found) return null;
-    const { inputDocs, feedbackDocs, ...prediction } = found;
-    return { prediction, input: inputDocs[0] ?? null, feedback: latestFeedback(feedbackDocs) };
+    return found ? unjoin(found) : null;
+  }
+
+  /**
+   * Records with what was said of them, oldest first, one reply of the database at a time. A
+   * cursor that is lost, to a failover or to a reader who took long, is opened again behind the
+   * last record.
+   */
+  async *stream(
+    filter: PredictionFilter,
+    after: string | undefined,
+    withInputs: boolean,
+  ): AsyncGenerator<JoinedPrediction> {
+    let last = after;
+    for (let failures = 0; ;) {
+      try {
+        const { $and } = toQuery(filter, undefined);
+        const behind = last === undefined ? [] : [{ _id: { $gt: new ObjectId(last) } }];
+        const cursor = this.predictions.aggregate<PredictionDoc & Joins>([
+          { $match: { $and: [...$and, ...behind] } },
+          { $sort: { _id: 1 } },
+          ...(withInputs ? [JOIN_INPUT] : []),
+          ...joinFeedback(),
+        ]);
+        for await (const found of cursor) {
+          yield unjoin(found);
+          last = found._id.toHexString();
+          failures = 0;
+        }
+        return;
+      } catch (error) {
+        if (!isLostCursor(error) || ++failures > MAX_REOPENED) throw error;
+      }
+    }
   }
 }
 
 interface Joins {
-  readonly inputDocs: readonly InputDoc[];
+  readonly inputDocs?: readonly InputDoc[];
   readonly feedbackDocs: readonly FeedbackDoc[];
 }
 
-function toDoc(record: PredictionRecord): PredictionDoc {
+const JOIN_INPUT = {
+  $lookup: { from: 'inputs', localField: 'input.digest', foreignField: '_id', as: 'inputDocs' },
+};
+
+function unjoin({
+  inputDocs,
+  feedbackDocs,
+  ...prediction
+}: PredictionDoc & Joins): JoinedPrediction {
+  return { prediction, input: inputDocs?.[0] ?? null, feedback: latestFeedback(feedbackDocs) };
+}
+
+function toDoc(record: StoredRecord): PredictionDoc {
   const { id, tags, input, outputs, top, ...rest } = record;
   const { digest, kind, bytes, contentType, filename, recipe, tensors } = input;
   const labels = new Set(top?.flatMap(([first]) => (first ? [first.label] : [])));
@@ -222,7 +265,7 @@ function toDoc(record: PredictionRecord): PredictionDoc {
       digest,
       kind,
       bytes,
-      contentType,
+      ...(contentType === undefined ? {} : { contentType }),
       ...(filename === undefined ? {} : { filename }),
       ...(recipe === undefined ? {} : { recipe }),
       ...(tensors ? { tensors } : {}),
@@ -234,7 +277,7 @@ function toDoc(record: PredictionRecord): PredictionDoc {
 }
 
 /** About what the document takes, without encoding it. */
-function weigh({ outputs = {} }: PredictionRecord): number {
+function weigh({ outputs = {} }: StoredRecord): number {
   return Object.values(outputs).reduce((sum, { data }) => sum + data.byteLength, RECORD_BYTES);
 }
 
@@ -247,7 +290,10 @@ function toStored(tensors: NamedTensors): StoredTensor[] {
   }));
 }
 
-function toQuery(filter: PredictionFilter, before: string | undefined): Filter<PredictionDoc> {
+function toQuery(
+  filter: PredictionFilter,
+  before: string | undefined,
+): { $and: Filter<PredictionDoc>[] } {
   const { since, until, label, ...equal } = filter;
   const conditions: Filter<PredictionDoc>[] = [{ ...equal }];
   if (label !== undefined) conditions.push({ labels: label });

@@ -130,6 +130,11 @@ export const PREDICTION_SCHEMA = {
     top: TOP,
     timings: { type: 'object', properties: { queueMs: MS, inferMs: MS, totalMs: MS } },
     createdAt: { type: 'string', format: 'date-time' },
+    importedAt: {
+      type: 'string',
+      format: 'date-time',
+      description: 'Of records that were imported',
+    },
     feedback: FEEDBACK_SCHEMA,
   },
 };

@@ -1,0 +1,63 @@
+import { Injectable } from '@nestjs/common';
+import { type Request } from 'express';
+
+import { FeedbackRepository } from './feedback.repository';
+import { InputsStore } from './inputs.store';
+import { type LineCount, takeLines } from './ndjson-intake';
+import { type ImportedRecord, parseRecordLine } from './parse-record-line';
+import { PredictionsRepository } from './predictions.repository';
+
+const LIMITS = {
+  maxLineBytes: 32 * 1024 * 1024,
+  groupLines: 500,
+  groupBytes: 8 * 1024 * 1024,
+};
+
+/** What became of the lines of an import. */
+export interface ImportCount extends LineCount {
+  /** Accepted records that came without the bytes of their input. */
+  readonly withoutInput: number;
+}
+
+/**
+ * Takes records back that an export gave out, of this store or another.
+ *
+ * They keep their ids, so a record that is there stays as it is, and the same lines can be sent
+ * again. They say that they were imported: nobody here saw the prediction.
+ */
+@Injectable()
+export class PredictionImport {
+  constructor(
+    private readonly predictions: PredictionsRepository,
+    private readonly inputs: InputsStore,
+    private readonly feedback: FeedbackRepository,
+  ) {}
+
+  async take(request: Request): Promise<ImportCount> {
+    let withoutInput = 0;
+    const count = await takeLines(request, LIMITS, parseRecordLine, async (records) => {
+      withoutInput += records.filter(({ content }) => content === null).length;
+      await this.store(records);
+    });
+    return { ...count, withoutInput };
+  }
+
+  private async store(imported: readonly ImportedRecord[]): Promise<void> {
+    const importedAt = new Date();
+    await Promise.all(
+      imported.map(async ({ record, content }) => {
+        const { input } = record;
+        const contentType = input.contentType ?? 'application/octet-stream';
+        if (content) {
+          await this.inputs.save({ ...input, contentType, bytes: content.length, content });
+        }
+        await this.predictions.insert({ ...record, importedAt });
+      }),
+    );
+    await this.feedback.giveAll(
+      imported.flatMap(({ record, truth }) =>
+        truth ? [{ target: { predictionId: record.id }, truth }] : [],
+      ),
+    );
+  }
+}
