@@ -65,6 +65,12 @@ module.exports = {
       'zstd enters only in src/artifacts/codec.',
     ),
     door(
+      'h5wasm',
+      '(^|/)node_modules/h5wasm/',
+      '^src/formats/keras/hdf5-file\\.ts$',
+      'HDF5 is read only in src/formats/keras/hdf5-file.ts.',
+    ),
+    door(
       'sharp',
       '(^|/)node_modules/sharp/',
       '^src/features/decode-image\\.ts$',

@@ -1,3 +1,4 @@
+import { CONVERT_TO_GRAPH } from './graph-form';
 import { nameFault } from './artifact-names';
 import { type FaultLog, quoted } from './fault-log';
 import { asObject, isObject, type JsonObject, member } from './json-value';
@@ -186,13 +187,13 @@ const PARTS: ReadonlyMap<string, { readonly key: string; readonly classes: RegEx
 
 function classFault(className: string, config: JsonObject): string | undefined {
   if (className === 'Lambda') {
-    return 'is a Lambda: its Python code cannot run here. Replace it by layers, or convert the model to a graph model';
+    return `is a Lambda: its Python code cannot run here. Replace it by layers. ${CONVERT_TO_GRAPH}`;
   }
   if (!LAYER_CLASSES.has(className)) {
-    return `is of class ${quoted(className)}, which TensorFlow.js does not have. Convert the model to a graph model instead`;
+    return `is of class ${quoted(className)}, which TensorFlow.js does not have. ${CONVERT_TO_GRAPH}`;
   }
   if (/^GRU(?:Cell)?$/.test(className) && member(config, 'resetAfter') === true) {
-    return `is a ${className} with reset_after=true, which TensorFlow.js cannot compute. Convert the model to a graph model instead`;
+    return `is a ${className} with reset_after=true, which TensorFlow.js cannot compute. ${CONVERT_TO_GRAPH}`;
   }
   return undefined;
 }

@@ -20,7 +20,12 @@ export function modelVariables(model: KerasModel, faults: FaultLog): readonly Va
   return layers.flatMap((layer) => layerVariables(layer, layer.name, faults));
 }
 
-function layerVariables(layer: KerasLayer, scope: string, faults: FaultLog): readonly Variable[] {
+/** The variables of one layer, in the order in which Keras keeps them. */
+export function layerVariables(
+  layer: KerasLayer,
+  scope: string,
+  faults: FaultLog,
+): readonly Variable[] {
   const { className, parts, model } = layer;
   // Inner models are built before anything calls them, so their names carry no outer scope.
   if (model) return modelVariables(model, faults);

@@ -31,13 +31,17 @@ export interface WeightEntry {
   readonly isOptimizerState: boolean;
 }
 
+/** A weight with its place among the bytes; of texts, only the least that they take. */
+export interface StoredWeight extends WeightEntry {
+  readonly storedBytes: number;
+}
+
 export interface WeightsSummary {
-  readonly weights: readonly WeightEntry[];
+  readonly weights: readonly StoredWeight[];
   readonly loadedBytes: number;
 }
 
-interface MeasuredWeight extends WeightEntry {
-  readonly storedBytes: number;
+interface MeasuredWeight extends StoredWeight {
   readonly loadedBytes: number;
   readonly isText: boolean;
 }

@@ -9,6 +9,7 @@ import { pack } from 'tar-stream';
 import { type ArtifactFile } from '../artifacts/artifact';
 import { ArtifactStore, type ByteRange } from '../artifacts/artifact.store';
 import { parseModelName, parseVersion } from '../common/model-ref';
+import { isNormalizedPath } from '../formats/keras/normalized-path';
 import { isKnown } from '../http/conditional';
 import { readQuery } from '../http/query';
 import { FileNotFoundError, RangeNotSatisfiableError, VersionNotReadyError } from './models.errors';
@@ -123,7 +124,9 @@ export class FilesController {
     const tar = pack();
     const sent = pipeline(tar, response);
     try {
+      // As uploaded, so that it can be uploaded again and is the same version.
       for (const { path, ref } of doc.files) {
+        if (isNormalizedPath(path)) continue;
         const entry = tar.entry({ name: path, size: ref.rawBytes, mtime: doc.createdAt });
         await Promise.race([pipeline(this.artifacts.open(ref), entry), sent]);
       }

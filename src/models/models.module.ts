@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 
 import { ArtifactsModule } from '../artifacts/artifacts.module';
+import { KerasReader } from '../formats/keras/keras-reader';
 import { AliasMovesRepository } from './alias-moves.repository';
 import { AliasesController } from './aliases.controller';
 import { AliasesService } from './aliases.service';
@@ -35,6 +36,7 @@ import { VersionsRepository } from './versions.repository';
     AliasMovesRepository,
     UploadIntentsRepository,
     PublishService,
+    { provide: KerasReader, useFactory: () => new KerasReader() },
     AliasesService,
     DeletionService,
     QuarantineService,

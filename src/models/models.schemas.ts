@@ -1,6 +1,7 @@
 import { DTYPE_BYTES } from '../common/tensor';
 import { RECORDING_MODES } from '../config/config';
 import { ARTIFACT_FORMATS } from '../formats/artifact-format';
+import { NORMALIZED_FROM } from '../formats/keras/normalize-upload';
 import { VERSION_STATES } from './version';
 
 const TEXT = { type: 'string' } as const;
@@ -46,6 +47,7 @@ export const VERSION_SCHEMA = {
     createdAt: TIME,
     readyAt: { ...TIME, nullable: true },
     parent: { type: 'integer', nullable: true },
+    normalizedFrom: { type: 'string', enum: [...NORMALIZED_FROM, null], nullable: true },
     files: { type: 'array', items: FILE_SCHEMA },
     rawBytes: COUNT,
     storedBytes: COUNT,

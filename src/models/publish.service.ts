@@ -6,15 +6,21 @@ import { InvalidInputError, StoreError } from '../common/errors';
 import { parseRecipe } from '../features/parse-recipe';
 import { type Inspection } from '../formats/artifact-format';
 import { inspectArtifact } from '../formats/inspect-artifact';
+import { KerasReader } from '../formats/keras/keras-reader';
+import {
+  type Normalized,
+  type NormalizedFrom,
+  normalizeUpload,
+} from '../formats/keras/normalize-upload';
 import { AliasesService } from './aliases.service';
 import { UploadAbandonedError, VersionRejectedError } from './models.errors';
 import { ModelsRepository } from './models.repository';
-import { receiveFiles, type ReceivedFile, type UploadedPart } from './receive-files';
+import { receiveFiles, type ReceivedFile, storeParts, type UploadedPart } from './receive-files';
 import { TEST_LOADER, type TestLoader } from './test-loader.port';
 import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadLease } from './upload-lease';
-import { manifestDigest } from './version-manifest';
-import { toLoadable, toPairs, type VersionDoc } from './version.doc';
+import { manifestDigest, normalizedDigest } from './version-manifest';
+import { manifestFiles, toLoadable, toPairs, type VersionDoc } from './version.doc';
 import { type VersionMetadata } from './version-metadata';
 import { versionId, VersionsRepository } from './versions.repository';
 
@@ -55,7 +61,7 @@ export interface Preview {
  * Publishing a version, from the first byte to the alias.
  *
  * ```
- * intents + chunks -> inspect -> reserve (pending) -> files documents -> verifying:
+ * intents + chunks -> normalise -> inspect -> reserve (pending) -> files documents -> verifying:
  *   read back, test load -> ready (one update, the commit point) -> alias
  * ```
  * Whatever step fails or is cut off, a reader sees either no new version or a whole one. Before
@@ -70,6 +76,7 @@ export class PublishService {
     private readonly versions: VersionsRepository,
     private readonly intents: UploadIntentsRepository,
     private readonly aliases: AliasesService,
+    private readonly kerasReader: KerasReader,
     @Inject(TEST_LOADER) private readonly testLoader: TestLoader,
   ) {}
 
@@ -86,11 +93,19 @@ export class PublishService {
     return published;
   }
 
-  /** Everything up to the first write: what would be stored, and under which digest. */
+  /**
+   * Everything up to the reservation: what would be stored, and under which digest. The bytes are
+   * written as for an upload, since normalising reads them back, and are gone again at the end.
+   */
   async preview(request: PublishRequest): Promise<Preview> {
-    const draft = await this.draft(request, 'preview', (body) => this.artifacts.measure(body));
-    const twin = await this.versions.findByDigest(request.model, draft.digest);
-    return { draft, existingVersion: twin?.version ?? null };
+    const lease = new UploadLease(this.intents, request.model);
+    try {
+      const draft = await this.receive(request, lease);
+      const twin = await this.versions.findByDigest(request.model, draft.digest);
+      return { draft, existingVersion: twin?.version ?? null };
+    } finally {
+      await this.discard(lease);
+    }
   }
 
   private async store(request: PublishRequest, lease: UploadLease): Promise<Published> {
@@ -116,24 +131,43 @@ export class PublishService {
   }
 
   private async receive(request: PublishRequest, lease: UploadLease): Promise<VersionDraft> {
-    return await this.draft(request, lease.uploadId, async (body) => {
+    const store = async (body: AsyncIterable<Uint8Array>): Promise<ArtifactRef> => {
       const fileId = this.artifacts.newFileId();
       await lease.addFile(fileId);
       return await this.artifacts.write(fileId, body);
-    });
-  }
-
-  private async draft(
-    request: PublishRequest,
-    uploadId: string,
-    store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
-  ): Promise<VersionDraft> {
+    };
     const received = await receiveFiles(request.parts, store);
     request.assertArrived?.();
     const metadata = request.metadata();
-    const inspection = inspectReceived(received, metadata);
     await this.assertParent(request.model, metadata.parent);
-    return draftVersion(request.model, uploadId, received, inspection, metadata);
+    // Acknowledged by the majority, this stands behind the bytes: now they can be read back.
+    await lease.assertHeld();
+    const normalized = await this.normalize(received, metadata, store);
+    const inspection = inspectReceived(normalized?.written ?? received, metadata);
+    const warnings = [...(normalized?.warnings ?? []), ...inspection.warnings];
+    return draftVersion(
+      request.model,
+      lease.uploadId,
+      [...received, ...(normalized?.written ?? [])],
+      { ...inspection, ...(normalized ? { framework: 'keras' } : {}), warnings },
+      normalized?.from ?? null,
+      metadata,
+    );
+  }
+
+  /** Reads back what was uploaded where it must be rewritten, and stores the result beside it. */
+  private async normalize(
+    received: readonly ReceivedFile[],
+    { format }: VersionMetadata,
+    store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
+  ): Promise<Normalized<ReceivedFile[]> | null> {
+    if (format === 'opaque') return null;
+    const files = received.map(({ ref, ...file }) => ({
+      ...file,
+      bytes: ref.rawBytes,
+      open: () => this.artifacts.open(ref),
+    }));
+    return await normalizeUpload(files, this.kerasReader, (parts) => storeParts(parts, store));
   }
 
   private async reserve(doc: VersionDoc, lease: UploadLease): Promise<boolean> {
@@ -261,6 +295,7 @@ function draftVersion(
   uploadId: string,
   received: readonly ReceivedFile[],
   inspection: Inspection,
+  normalizedFrom: NormalizedFrom | null,
   metadata: VersionMetadata,
 ): VersionDraft {
   const files: ArtifactFile[] = received.map(({ path, contentType, ref }) => ({
@@ -275,9 +310,10 @@ function draftVersion(
       ? null
       : parseRecipe(metadata.recipe, signature, 'metadata.recipe');
   const declaredSignature = metadata.signature ?? null;
+  const { uploaded, normalized } = manifestFiles(files);
   const digest = manifestDigest({
     format,
-    files: files.map(({ path, ref }) => ({ path, bytes: ref.rawBytes, sha256: ref.sha256 })),
+    files: uploaded,
     labels,
     recipe,
     declaredSignature,
@@ -294,6 +330,8 @@ function draftVersion(
     createdAt: new Date(),
     readyAt: null,
     parent: metadata.parent ?? null,
+    normalizedFrom,
+    normalizedDigest: normalizedDigest(normalized),
     files,
     rawBytes: total(files, ({ ref }) => ref.rawBytes),
     storedBytes,

@@ -1,5 +1,6 @@
 import { type ArtifactRef } from '../artifacts/artifact';
 import { InvalidInputError } from '../common/errors';
+import { isNormalizedPath } from '../formats/keras/normalized-path';
 import { wantsContent } from '../formats/inspect-artifact';
 import { type FileTraits } from '../formats/probe/file-kind';
 import { FileProbe } from '../formats/probe/file-probe';
@@ -34,27 +35,8 @@ export async function receiveFiles(
   parts: AsyncIterable<UploadedPart>,
   store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
 ): Promise<ReceivedFile[]> {
-  const received = new Map<string, ReceivedFile>();
-  let room = MAX_CONTENT_BYTES;
-  for await (const { path, body } of parts) {
-    if (received.has(path)) {
-      throw new InvalidInputError('A path stands twice in the upload', [
-        { path, message: 'uploaded twice' },
-      ]);
-    }
-    const probe = new FileProbe();
-    const kept: Kept = { pieces: [], bytes: 0, isWhole: wantsContent(path) };
-    const ref = await store(watched(body, probe, kept, room));
-    if (kept.isWhole) room -= kept.bytes;
-    received.set(path, {
-      path,
-      contentType: contentTypeOf(path),
-      ref,
-      ...(kept.isWhole ? { content: Buffer.concat(kept.pieces) } : {}),
-      traits: await probe.finish(),
-    });
-  }
-  if (received.size === 0) {
+  const received = await storeParts(checked(parts), store);
+  if (received.length === 0) {
     throw new InvalidInputError('The upload holds no files', [
       {
         path: '',
@@ -62,7 +44,49 @@ export async function receiveFiles(
       },
     ]);
   }
-  return [...received.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return received;
+}
+
+async function* checked(parts: AsyncIterable<UploadedPart>): AsyncGenerator<UploadedPart> {
+  const paths = new Set<string>();
+  for await (const part of parts) {
+    const { path } = part;
+    if (paths.has(path)) {
+      throw new InvalidInputError('A path stands twice in the upload', [
+        { path, message: 'uploaded twice' },
+      ]);
+    }
+    if (isNormalizedPath(path)) {
+      throw new InvalidInputError('The upload uses a folder that belongs to the store', [
+        { path, message: 'normalised models are kept in this folder; choose another' },
+      ]);
+    }
+    paths.add(path);
+    yield part;
+  }
+}
+
+/** Stores files one after the other, whoever made them; in the order of their paths. */
+export async function storeParts(
+  parts: AsyncIterable<UploadedPart>,
+  store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
+): Promise<ReceivedFile[]> {
+  const received: ReceivedFile[] = [];
+  let room = MAX_CONTENT_BYTES;
+  for await (const { path, body } of parts) {
+    const probe = new FileProbe();
+    const kept: Kept = { pieces: [], bytes: 0, isWhole: wantsContent(path) };
+    const ref = await store(watched(body, probe, kept, room));
+    if (kept.isWhole) room -= kept.bytes;
+    received.push({
+      path,
+      contentType: contentTypeOf(path),
+      ref,
+      ...(kept.isWhole ? { content: Buffer.concat(kept.pieces) } : {}),
+      traits: await probe.finish(),
+    });
+  }
+  return received.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** The content of a file that may be a description, until there is too much of it. */

@@ -21,6 +21,8 @@ export interface VersionAnswer {
   readonly createdAt: string;
   readonly readyAt: string | null;
   readonly parent: number | null;
+  /** `keras-h5` and the like, when the files that are loaded were made from what was uploaded. */
+  readonly normalizedFrom: string | null;
   readonly files: readonly FileAnswer[];
   readonly rawBytes: number;
   readonly storedBytes: number;
@@ -59,6 +61,7 @@ export function toVersionAnswer(doc: VersionDoc, aliases: readonly string[]): Ve
     createdAt: doc.createdAt.toISOString(),
     readyAt: doc.readyAt?.toISOString() ?? null,
     parent: doc.parent,
+    normalizedFrom: doc.normalizedFrom,
     files: toFileAnswers(doc),
     rawBytes: doc.rawBytes,
     storedBytes: doc.storedBytes,

@@ -2,8 +2,10 @@ import { type ArtifactFile } from '../artifacts/artifact';
 import { type Signature } from '../common/tensor';
 import { type Recipe } from '../features/recipe';
 import { type ArtifactFormat } from '../formats/artifact-format';
+import { type NormalizedFrom } from '../formats/keras/normalize-upload';
+import { isNormalizedPath } from '../formats/keras/normalized-path';
 import { type EngineReports, type LoadableVersion, type VersionState } from './version';
-import { manifestDigest, type VersionManifest } from './version-manifest';
+import { manifestDigest, normalizedDigest, type VersionManifest } from './version-manifest';
 
 /** Tags and metrics are kept as pairs, so that one index serves every key. */
 export interface Pair<T> {
@@ -29,6 +31,10 @@ export interface VersionDoc {
   /** When it was deleted; its bytes stay for the grace that follows. */
   readonly deletingAt?: Date;
   readonly parent: number | null;
+  /** What was uploaded, when the files that are loaded were made from it; see `isNormalizedPath`. */
+  readonly normalizedFrom: NormalizedFrom | null;
+  /** Digest of the normalised files, which `digest` leaves out. */
+  readonly normalizedDigest: string | null;
   readonly files: readonly ArtifactFile[];
   readonly rawBytes: number;
   readonly storedBytes: number;
@@ -60,15 +66,31 @@ export function toLoadable(doc: VersionDoc): LoadableVersion {
 /** What the digest of a version was made from, as its document says it now. */
 export function manifestOf(doc: VersionDoc): VersionManifest {
   const { format, labels, recipe, declaredSignature } = doc;
-  const files = doc.files
-    .map(({ path, ref }) => ({ path, bytes: ref.rawBytes, sha256: ref.sha256 }))
-    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  const { uploaded: files } = manifestFiles(doc.files);
   return { format, files, labels, recipe, declaredSignature };
 }
 
 /** Whether the document still says what its digest was made from. */
 export function isIntact(doc: VersionDoc): boolean {
-  return manifestDigest(manifestOf(doc)) === doc.digest;
+  const { normalized } = manifestFiles(doc.files);
+  return (
+    manifestDigest(manifestOf(doc)) === doc.digest &&
+    normalizedDigest(normalized) === doc.normalizedDigest
+  );
+}
+
+/** Files as digests see them: those that were uploaded, and those that were made from them. */
+export function manifestFiles(files: readonly ArtifactFile[]): {
+  readonly uploaded: VersionManifest['files'];
+  readonly normalized: VersionManifest['files'];
+} {
+  const all = files
+    .map(({ path, ref }) => ({ path, bytes: ref.rawBytes, sha256: ref.sha256 }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  return {
+    uploaded: all.filter(({ path }) => !isNormalizedPath(path)),
+    normalized: all.filter(({ path }) => isNormalizedPath(path)),
+  };
 }
 
 export function toPairs<T>(record: Readonly<Record<string, T>>): Pair<T>[] {

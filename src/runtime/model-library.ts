@@ -8,6 +8,7 @@ import { InvalidInputError } from '../common/errors';
 import { type ModelRef } from '../common/model-ref';
 import { type EngineChoice } from '../config/config';
 import { parseDto } from '../http/dto.pipe';
+import { KerasReader } from '../formats/keras/keras-reader';
 import { AliasMovesRepository } from '../models/alias-moves.repository';
 import { AliasesService } from '../models/aliases.service';
 import { ModelsRepository } from '../models/models.repository';
@@ -137,7 +138,15 @@ export class ModelLibrary {
   private publisher(testLoader: TestLoader): PublishService {
     const { artifacts, models, versions, intents, moves, resolver } = this;
     const aliases = new AliasesService(moves, models, versions, artifacts, resolver, testLoader);
-    return new PublishService(artifacts, models, versions, intents, aliases, testLoader);
+    return new PublishService(
+      artifacts,
+      models,
+      versions,
+      intents,
+      aliases,
+      new KerasReader(),
+      testLoader,
+    );
   }
 
   private source(): FileSource {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -24,6 +24,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gridstow-readme-'));
+  await copyFile(join(root, 'test/fixtures/keras/seq/model.keras'), join(folder, 'model.keras'));
   service = await bootService();
   await run(process.execPath, [join(root, 'dist/scripts/seed.js'), '--url', service.url]);
 });

@@ -32,6 +32,8 @@ export async function publishStored(
     createdAt: now,
     readyAt: now,
     parent: null,
+    normalizedFrom: null,
+    normalizedDigest: null,
     rawBytes: loadable.loadedBytes,
     storedBytes: loadable.loadedBytes,
     addedBytes: loadable.loadedBytes,

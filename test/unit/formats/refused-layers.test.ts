@@ -1,3 +1,4 @@
+import { CONVERT_TO_GRAPH } from '../../../src/formats/graph-form';
 import {
   aDenseModel,
   aFunctional,
@@ -41,7 +42,7 @@ describe('inspectArtifact with layers', () => {
       const files = dense((layer) => (layer.class_name = className));
 
       expect(faultsOf(files)).toEqual([
-        `${LAYERS}[1]: the layer "b" is of class "${className}", which TensorFlow.js does not have. Convert the model to a graph model instead`,
+        `${LAYERS}[1]: the layer "b" is of class "${className}", which TensorFlow.js does not have. ${CONVERT_TO_GRAPH}`,
       ]);
     },
   );

@@ -1,0 +1,42 @@
+import { CONVERT_TO_GRAPH } from '../../graph-form';
+import { classOf, type LayerDraft, type Rewriting, titleOf } from '../topology-json';
+
+type Check = (config: Readonly<Record<string, unknown>>, className: string) => string | null;
+
+/**
+ * What TensorFlow.js 4.22 loads without a word and computes otherwise than Keras. Each was read in
+ * its layer classes.
+ */
+const CHECKS: readonly Check[] = [
+  (config, className) =>
+    /^Global\w+Pooling/.test(className) && config['keepdims'] === true
+      ? 'keeps the dimensions that it pools over'
+      : null,
+  (_, className) => (className === 'Resizing' ? 'aligns pixels otherwise when it resizes' : null),
+  (config, className) =>
+    className === 'UpSampling2D' && (config['interpolation'] ?? 'nearest') !== 'nearest'
+      ? 'interpolates between pixels'
+      : null,
+  (config, className) =>
+    className === 'LayerNormalization' && config['rms_scaling'] === true
+      ? 'scales by the root mean square'
+      : null,
+  (config) => (config['time_major'] === true ? 'takes time as the first dimension' : null),
+  (config) => ((config['groups'] ?? 1) !== 1 ? 'convolves in groups' : null),
+  (config, className) =>
+    className === 'Rescaling' &&
+    (typeof config['scale'] !== 'number' || typeof (config['offset'] ?? 0) !== 'number')
+      ? 'scales each channel by its own factor'
+      : null,
+];
+
+export function refuseOtherResults(layer: LayerDraft, { faults }: Rewriting): void {
+  for (const check of CHECKS) {
+    const what = check(layer.config, classOf(layer));
+    if (what === null) continue;
+    faults.add(
+      layer.path,
+      `${titleOf(layer)} ${what}, which TensorFlow.js does not do. ${CONVERT_TO_GRAPH}`,
+    );
+  }
+}
