@@ -24,8 +24,8 @@ export interface Hdf5Tensor {
  * One HDF5 file in memory, for a thread of its own: the library is a C library compiled to
  * WebAssembly, and a crafted file can make it loop, run out of memory or stop.
  *
- * It has no access to anything but the bytes given: its file system is in memory, and neither
- * links to other files nor data kept outside the file lead anywhere.
+ * Its file system is in memory and holds the given bytes alone: links to other files, and data kept
+ * in other files, lead nowhere and fail the reading.
  */
 export class Hdf5File {
   private constructor(
@@ -112,7 +112,16 @@ export class Hdf5File {
         const stride = shape.map(() => 1n);
         const [counts, offsets, strides] =
           shape.length === 0 ? [null, null, null] : [count, offset, stride];
-        module.get_dataset_data(file.file_id, path, counts, offsets, strides, BigInt(at));
+        // Fails by number only, and leaves in the memory whatever was there before.
+        const status = module.get_dataset_data(
+          file.file_id,
+          path,
+          counts,
+          offsets,
+          strides,
+          BigInt(at),
+        );
+        if (status < 0) throw new UnreadableHdf5Error(path);
       });
       // The memory may have grown, and then the old view of it is empty.
       return module.HEAPU8.slice(at, at + bytes);
