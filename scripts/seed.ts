@@ -45,6 +45,17 @@ interface PredictAnswer {
   readonly top: readonly (readonly { readonly label: string; readonly score: number }[])[];
 }
 
+interface QualityAnswer {
+  readonly groups: readonly {
+    readonly version: number;
+    readonly classification: {
+      readonly accuracy: number;
+      readonly logLoss: number | null;
+      readonly rows: number;
+    } | null;
+  }[];
+}
+
 /** Fills a store with a real example and tells its story; safe to run again. */
 class Seeding {
   constructor(
@@ -79,7 +90,10 @@ class Seeding {
     await this.promote(better.version, 'rollback shown, back to the better one');
     const final = await this.predictHeldOut(MODEL);
     say(`promoted again: live is version ${final.version}, ${percent(final.accuracy)} right`);
-    await this.sendTruth(final.predictionId, final.digits);
+    for (const { predictionId, digits } of [before, final]) {
+      await this.sendTruth(predictionId, digits);
+    }
+    await this.tellQuality();
     this.tellUrls(final.predictionId, better.version);
   }
 
@@ -157,14 +171,23 @@ class Seeding {
     return { version, predictionId, accuracy: right.length / digits.length, digits };
   }
 
-  /** Sends what the images really show, to services that take feedback. */
+  /** Sends what the images really show. */
   private async sendTruth(predictionId: string, digits: readonly number[]): Promise<void> {
-    const spec = await this.api.get<{ paths: Record<string, unknown> }>('/api/openapi.json');
-    if (!('/api/predictions/{id}/feedback' in spec.paths)) return;
     await this.api.send('PUT', `/api/predictions/${predictionId}/feedback`, {
-      values: digits,
+      label: digits.map(String),
       source: 'seed',
     });
+  }
+
+  private async tellQuality(): Promise<void> {
+    const { groups } = await this.api.get<QualityAnswer>(`/api/models/${MODEL}/quality`);
+    for (const { version, classification } of groups) {
+      if (!classification) continue;
+      const { accuracy, logLoss, rows } = classification;
+      say(
+        `by feedback, version ${version} is right on ${percent(accuracy)} of ${rows}, log loss ${logLoss?.toFixed(3) ?? 'unknown'}`,
+      );
+    }
   }
 
   private tellUrls(predictionId: string, version: number): void {
@@ -174,6 +197,7 @@ class Seeding {
     say(`  a file of one        ${url}/api/models/${MODEL}/versions/${version}/files/model.json`);
     say(`  every move of live   ${url}/api/models/${MODEL}/aliases/live/history`);
     say(`  what was predicted   ${url}/api/predictions?model=${MODEL}`);
+    say(`  how the versions do  ${url}/api/models/${MODEL}/quality`);
     say(`  one, with its input  ${url}/api/predictions/${predictionId}`);
   }
 }

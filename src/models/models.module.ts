@@ -46,6 +46,7 @@ import { VersionsRepository } from './versions.repository';
     VersionResolver,
   ],
   exports: [
+    ModelsRepository,
     VersionLeases,
     VersionLeasesRepository,
     VersionResolver,

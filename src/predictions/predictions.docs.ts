@@ -86,6 +86,38 @@ export const ListPredictionsDocs = (): MethodDecorator =>
     }),
   );
 
+export const CountPredictionsDocs = (): MethodDecorator =>
+  describeRoute(
+    'Count the predictions of a model by version, best label, hour or status',
+    [400, 503],
+    query('by', {
+      type: 'string',
+      enum: ['version', 'label', 'hour', 'status'],
+      default: 'version',
+    }),
+    FilterDocs(),
+    ApiResponse({
+      status: 200,
+      description: 'How many there are of each, by rising value; model is needed',
+      schema: {
+        type: 'object',
+        properties: {
+          by: { type: 'string' },
+          items: {
+            type: 'array',
+            items: {
+              type: 'object',
+              properties: {
+                value: { oneOf: [{ type: 'string' }, { type: 'integer' }] },
+                count: { type: 'integer' },
+              },
+            },
+          },
+        },
+      },
+    }),
+  );
+
 export const GetPredictionDocs = (): MethodDecorator =>
   describeRoute(
     'Show a prediction with the values of its input and outputs',

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 
 import { ModelsModule } from '../models/models.module';
 import { RuntimeModule } from '../runtime/runtime.module';
+import { CountsController } from './counts.controller';
 import { DurableRecorder } from './durable-recorder.service';
 import { ExportController } from './export.controller';
 import { FeedbackController } from './feedback.controller';
@@ -29,6 +30,7 @@ import { RecordingJournal } from './recording-journal.store';
     PredictController,
     FeedbackController,
     ExportController,
+    CountsController,
     PredictionsController,
     ProofsController,
   ],

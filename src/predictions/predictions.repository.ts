@@ -7,7 +7,7 @@ import { insertGroup } from '../mongo/insert-group';
 import { isLostCursor } from '../mongo/mongo-failure';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
-import { type FeedbackDoc } from './feedback.doc';
+import { type FeedbackDoc, type Truth } from './feedback.doc';
 import { joinFeedback, latestFeedback } from './feedback.repository';
 import { GroupCommit, INSERT_LIMITS } from './group-commit';
 import {
@@ -43,6 +43,19 @@ export interface JoinedPrediction {
   readonly input: InputDoc | null;
   readonly feedback: FeedbackDoc | null;
 }
+
+export const COUNTED_BY = ['version', 'label', 'hour', 'status'] as const;
+export type CountedBy = (typeof COUNTED_BY)[number];
+
+/** How many predictions have one value of what they were counted by. */
+export interface PredictionCount {
+  readonly value: number | string;
+  readonly count: number;
+}
+
+/** Groups that a count gives at most; more hours than a year has. */
+const MAX_GROUPS = 10_000;
+const COUNT_TIMEOUT_MS = 20_000;
 
 /** Rows of `top` that a list shows. */
 const LISTED_TOP_ROWS = 16;
@@ -119,6 +132,12 @@ export class PredictionsRepository {
         partialFilterExpression: { callerId: { $exists: true } },
       },
       {
+        name: 'model_label_newest',
+        key: { model: 1, labels: 1, _id: -1 },
+        reason: 'the predictions of a model with one best label, also where it is rare',
+        partialFilterExpression: { labels: { $exists: true } },
+      },
+      {
         name: 'label_newest',
         key: { labels: 1, _id: -1 },
         reason: 'the predictions whose best label is the one asked for, newest first',
@@ -174,12 +193,57 @@ export class PredictionsRepository {
       .toArray();
   }
 
-  /** How many there are before a place, at most `limit`. */
+  /** How many there are, before a place if one is named, at most `limit`. */
   async count(
     filter: PredictionFilter,
-    { before, limit }: { readonly before: string; readonly limit: number },
+    { before, limit }: { readonly before?: string; readonly limit: number },
   ): Promise<number> {
     return await this.predictions.countDocuments(toQuery(filter, before), { limit });
+  }
+
+  /**
+   * How many there are of each version, best label, hour or status. A prediction of several rows
+   * counts once for each label that one of them has. Hours are those of the ids, which grow in
+   * whole seconds, so that no document has to be read for them.
+   */
+  async countBy(by: CountedBy, filter: PredictionFilter): Promise<PredictionCount[]> {
+    const hour = { $dateTrunc: { date: { $toDate: '$_id' }, unit: 'hour' } };
+    const value = { version: '$version', label: '$labels', status: '$status', hour }[by];
+    const found = await this.predictions
+      .aggregate<{ _id: number | string | Date; count: number }>(
+        [
+          { $match: toQuery(filter, undefined) },
+          ...(by === 'label' ? [{ $unwind: '$labels' }] : []),
+          { $group: { _id: value, count: { $sum: 1 } } },
+          { $sort: { _id: 1 } },
+          { $limit: MAX_GROUPS },
+        ],
+        // Left to itself, the planner can prefer to read everything when it is all of one model.
+        { maxTimeMS: COUNT_TIMEOUT_MS, hint: hintFor(by, filter) },
+      )
+      .toArray();
+    return found.map(({ _id, count }) => ({
+      value: _id instanceof Date ? _id.toISOString() : _id,
+      count,
+    }));
+  }
+
+  /** The newest predictions of which something was said, with the word that counts. */
+  async *judged(
+    filter: PredictionFilter,
+    limit: number,
+  ): AsyncGenerator<{ readonly prediction: PredictionDoc; readonly truth: Truth }> {
+    const cursor = this.predictions.aggregate<PredictionDoc & Joins>([
+      { $match: toQuery(filter, undefined) },
+      { $sort: { _id: -1 } },
+      { $limit: limit },
+      ...joinFeedback(),
+      { $match: { 'feedbackDocs.0': { $exists: true } } },
+    ]);
+    for await (const found of cursor) {
+      const { prediction, feedback } = unjoin(found);
+      if (feedback) yield { prediction, truth: feedback.current };
+    }
   }
 
   async findInputSummary(id: string): Promise<InputSummary | null> {
@@ -288,6 +352,15 @@ function toStored(tensors: NamedTensors): StoredTensor[] {
     shape,
     values: new Binary(data),
   }));
+}
+
+/** The index that holds what is counted by, so that few documents have to be read. */
+function hintFor(by: CountedBy, { alias, label, status, callerId }: PredictionFilter): string {
+  if (callerId !== undefined) return 'caller_newest';
+  if (label !== undefined) return 'model_label_newest';
+  if (alias !== undefined) return 'alias_newest';
+  if (status === 'failed') return 'model_failed_newest';
+  return by === 'version' ? 'version_newest' : 'model_newest';
 }
 
 function toQuery(

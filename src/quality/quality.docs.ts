@@ -125,3 +125,92 @@ export const CancelJobDocs = (): MethodDecorator =>
     Id,
     ApiResponse({ status: 200, description: 'The job, cancelled', schema: JOB_SCHEMA }),
   );
+
+const NUMBER = { type: 'number' } as const;
+const SHARE = { type: 'number', minimum: 0, maximum: 1 } as const;
+const ROWS = { type: 'integer', minimum: 0 } as const;
+
+const CLASSIFICATION = {
+  type: 'object',
+  nullable: true,
+  properties: {
+    rows: ROWS,
+    accuracy: SHARE,
+    logLoss: { ...NUMBER, nullable: true, description: 'Null where scores are no probabilities' },
+    classes: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          label: { type: 'string' },
+          support: ROWS,
+          predicted: ROWS,
+          precision: { ...SHARE, nullable: true },
+          recall: { ...SHARE, nullable: true },
+        },
+      },
+    },
+    confusion: {
+      type: 'array',
+      description: 'Only what occurred',
+      items: {
+        type: 'object',
+        properties: { truth: { type: 'string' }, predicted: { type: 'string' }, rows: ROWS },
+      },
+    },
+  },
+};
+
+export const QualityDocs = (): MethodDecorator =>
+  describeRoute(
+    'How versions did, by the feedback on their predictions: accuracy, precision, recall, confusion, log loss; errors of regressions',
+    [400, 404, 422, 503],
+    ApiParam({ name: 'model', example: 'digits' }),
+    ApiQuery({ name: 'version', required: false, schema: { type: 'integer', minimum: 1 } }),
+    ApiQuery({ name: 'alias', required: false, schema: { type: 'string' } }),
+    ApiQuery({ name: 'since', required: false, schema: { type: 'string', format: 'date-time' } }),
+    ApiQuery({ name: 'until', required: false, schema: { type: 'string', format: 'date-time' } }),
+    ApiQuery({
+      name: 'bucket',
+      required: false,
+      schema: { type: 'string', enum: ['hour', 'day', 'all'], default: 'all' },
+    }),
+    ApiResponse({
+      status: 200,
+      description: 'Per version and stretch of time; at most the newest 200000 predictions',
+      schema: {
+        type: 'object',
+        properties: {
+          model: { type: 'string' },
+          bucket: { type: 'string' },
+          examined: ROWS,
+          isTruncated: { type: 'boolean' },
+          groups: {
+            type: 'array',
+            items: {
+              type: 'object',
+              properties: {
+                version: { type: 'integer' },
+                since: { type: 'string', format: 'date-time' },
+                predictions: { ...ROWS, description: 'Whose truth is known' },
+                mismatched: { ...ROWS, description: 'Whose truth has another number of rows' },
+                classification: CLASSIFICATION,
+                regression: {
+                  type: 'array',
+                  items: {
+                    type: 'object',
+                    properties: {
+                      output: { type: 'string' },
+                      values: ROWS,
+                      meanAbsoluteError: NUMBER,
+                      meanSquaredError: NUMBER,
+                    },
+                  },
+                },
+              },
+            },
+          },
+        },
+      },
+    }),
+  );

@@ -6,6 +6,8 @@ import { RuntimeModule } from '../runtime/runtime.module';
 import { JobRunner } from './job-runner.service';
 import { JobsController } from './jobs.controller';
 import { JobsRepository } from './jobs.repository';
+import { QualityReports } from './quality-report.service';
+import { QualityController } from './quality.controller';
 import { ReplayController } from './replay.controller';
 import { ReplayJob } from './replay.job';
 import { ReplayService } from './replay.service';
@@ -13,8 +15,8 @@ import { ReplayService } from './replay.service';
 /** How versions do on what was recorded. */
 @Module({
   imports: [ModelsModule, RuntimeModule, PredictionsModule],
-  controllers: [JobsController, ReplayController],
-  providers: [JobsRepository, JobRunner, ReplayJob, ReplayService],
+  controllers: [JobsController, ReplayController, QualityController],
+  providers: [JobsRepository, JobRunner, ReplayJob, ReplayService, QualityReports],
   exports: [ReplayService],
 })
 export class QualityModule {}
