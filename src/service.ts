@@ -9,6 +9,7 @@ import { AppModule, type Foundation } from './app.module';
 import { readConfig, type Config } from './config/config';
 import { ConfigError } from './config/config.errors';
 import { IdempotencyRepository } from './http/idempotency.repository';
+import { drain } from './drain';
 import { createLogger, FrameworkLogger, type Logger } from './http/logger';
 import { serveOpenApi } from './http/openapi';
 import { guardServer } from './http/server-edge';
@@ -59,6 +60,7 @@ export async function startService(
       engine: app.get(ModelRuntime).describe(),
       app,
       stop: async () => {
+        await drain(app.getHttpServer(), app.get(ModelRuntime));
         await app.close();
         await mongod?.stop();
       },

@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { StoreError } from '../common/errors';
 import { type NamedTensors } from '../common/tensor';
@@ -47,6 +48,8 @@ export interface PoolObserver {
   killed(version: LoadableVersion, reason: string): void;
 }
 
+/** How long calls under way may take to finish when the pool stops. */
+const STOP_WITHIN_MS = 10_000;
 /** A version is loaded onto a further executor when a request has waited this long. */
 const SPREAD_AFTER_MS = 2;
 
@@ -260,12 +263,17 @@ export class ExecutorPool {
     return this.slots.flatMap(({ executor }) => (executor?.isAlive === true ? [executor] : []));
   }
 
-  /** Refuses what waits, lets what is under way finish, then ends the processes. */
-  async stop(): Promise<void> {
+  /** Refuses what waits and what comes, and lets what is under way finish. */
+  async drain(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.wake?.timer);
     for (const lane of this.queues.waitingLanes()) this.queues.failAll(lane, stopping());
     await Promise.all(this.running);
+  }
+
+  /** Drains, but no longer than it may take, then ends the processes. */
+  async stop(withinMs = STOP_WITHIN_MS): Promise<void> {
+    await Promise.race([this.drain(), sleep(withinMs, undefined, { ref: false })]);
     await Promise.all(
       this.slots.map(async (slot) => {
         await slot.stop();

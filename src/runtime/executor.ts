@@ -33,6 +33,8 @@ import {
 /** How long an engine may take to start; native libraries read hundreds of megabytes. */
 const START_DEADLINE_MS = 60_000;
 const MEMORY_WATCH_MS = 250;
+/** How long a process that is asked to end may take. */
+const STOP_GRACE_MS = 2_000;
 /** How long a child that lost its socket may take to notice. */
 const EXIT_GRACE_MS = 1_000;
 
@@ -208,7 +210,10 @@ export class Executor {
   async stop(): Promise<void> {
     this.stopping = true;
     this.socket.end();
+    // A call that never ends would not notice.
+    const late = setTimeout(() => this.child.kill('SIGKILL'), STOP_GRACE_MS);
     await this.ended;
+    clearTimeout(late);
   }
 
   private async openEngine(database: ExecutorDatabase | null): Promise<void> {

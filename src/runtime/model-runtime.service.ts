@@ -60,6 +60,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
   private readonly sandbox: Sandbox;
   private readonly tests: TestLoad;
   private readonly kills = new KillLog();
+  private draining = false;
   private pool: ExecutorPool | undefined;
   private started: { readonly engine: EngineName; readonly why: string } | undefined;
 
@@ -96,8 +97,15 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     throw new EngineUnavailableError(failures.join('; '));
   }
 
+  /** Lets calls under way finish and refuses all others from now on; not ready any more. */
+  async drain(): Promise<void> {
+    this.draining = true;
+    await this.pool?.drain();
+  }
+
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all([this.pool?.stop(), this.sandbox.stop()]);
+    // What had not finished by now is not waited for again.
+    await Promise.all([this.pool?.stop(this.draining ? 0 : undefined), this.sandbox.stop()]);
   }
 
   /**
@@ -174,6 +182,8 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     if (!pool || !started) {
       return { ready: false, name: this.config.engine, why: 'The executors are starting' };
     }
+    if (this.draining)
+      return { ready: false, name: started.engine, why: 'The service is stopping' };
     const ready = pool.executors().length > 0;
     return {
       ready,
