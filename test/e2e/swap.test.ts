@@ -1,5 +1,10 @@
+import autocannon from 'autocannon';
+
 import { bootService, type BootedService } from '../support/boot';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
+
+const CONNECTIONS = 32;
+const MOVES = 50;
 
 let service: BootedService;
 
@@ -19,40 +24,62 @@ const predict = async (ref: string) =>
   await sendJson('POST', `${service.url}/api/models/${ref}/predict`, { instances });
 
 describe('alias moves under load', () => {
-  it('fail no request, and each answer is that of the one version it names (130)', async () => {
-    const expected = new Map<number, unknown>();
+  it('fail no request of 32 connections, and each answer is that of the one version it names (130)', async () => {
+    const expected = new Map<number, number[]>();
     for (const version of [1, 2]) {
-      expected.set(version, (await predict(`digits/versions/${version}`)).body.predictions);
+      expected.set(version, (await predict(`digits/versions/${version}`)).body.predictions[0]);
     }
     expect(expected.get(1)).not.toEqual(expected.get(2));
-    let running = true;
-    const isRunning = (): boolean => running;
     const answers: { status: number; body: any }[] = [];
-    const clients = Array.from({ length: 8 }, async () => {
-      while (isRunning()) answers.push(await predict('digits'));
+    const load = autocannon({
+      url: `${service.url}/api/models/digits/predict`,
+      connections: CONNECTIONS,
+      // Ended by hand, after the last move.
+      duration: 600,
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ instances }),
+      requests: [
+        {
+          onResponse: (status, body) => {
+            answers.push({ status, body: JSON.parse(body) });
+          },
+        },
+      ],
     });
 
-    for (let move = 0; move < 40; move++) {
+    const moves: number[] = [];
+    for (let move = 0; move < MOVES; move++) {
       const moved =
         move % 4 === 3
           ? await sendJson('POST', `${service.url}/api/models/digits/rollback`, { to: 'previous' })
           : await sendJson('PUT', `${service.url}/api/models/digits/aliases/live`, {
-              version: (move % 2) + 1,
+              version: move % 2 === 0 ? 2 : 1,
             });
       expect(moved.status).toBe(200);
       // What was acknowledged here is what the next request here sees.
       const now = (await predict('digits')).body.version;
       expect(now).toBe(moved.body.version ?? moved.body.to);
+      moves.push(now);
     }
-    running = false;
-    await Promise.all(clients);
+    (load as unknown as { stop: () => void }).stop();
+    const { errors, timeouts, non2xx } = await load;
 
-    expect(answers.length).toBeGreaterThan(100);
-    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+    expect({ errors, timeouts, non2xx }).toEqual({ errors: 0, timeouts: 0, non2xx: 0 });
+    expect(answers.length).toBeGreaterThan(CONNECTIONS);
+    expect(new Set(answers.map(({ body }) => body.version))).toEqual(new Set([1, 2]));
     for (const { body } of answers) {
-      expect(body.predictions).toEqual(expected.get(body.version));
       expect(body.alias).toBe('live');
+      body.predictions[0].forEach((score: number, index: number) => {
+        expect(score).toBeCloseTo(expected.get(body.version)![index]!, 5);
+      });
     }
+    const { body } = await sendJson(
+      'GET',
+      `${service.url}/api/models/digits/aliases/live/history?limit=1000`,
+    );
+    const history = body.items.map(({ version }: { version: number }) => version).reverse();
+    expect(history.slice(1)).toEqual(moves.filter((version, at) => version !== [1, ...moves][at]));
   });
 
   it('records every answer with the version that gave it, exactly once', async () => {
