@@ -5,7 +5,7 @@ import { isAlive, untilGone } from '../support/processes';
 import { spawnService, type SpawnedService } from '../support/spawn-service';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
 
-const ROWS = 24;
+const ROWS = 10;
 let database: FreshDatabase;
 let service: SpawnedService;
 
