@@ -1,7 +1,12 @@
-import { StoreError } from '../../common/errors';
+import { StoreError, UnavailableError } from '../../common/errors';
 
 /** A block that is not what was encoded. */
 export class CodecError extends StoreError {
   override readonly kind = 'corrupt';
   override readonly code = 'block_corrupt';
+}
+
+/** The threads that encode and decode have been stopped, or one of them died at its work. */
+export class CodecUnavailableError extends UnavailableError {
+  override readonly code = 'codec_unavailable';
 }
