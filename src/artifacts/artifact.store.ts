@@ -1,20 +1,26 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 
-import { type Db, ObjectId } from 'mongodb';
+import { type Db, type ObjectId } from 'mongodb';
 
-import { type ArtifactRef, type Codec } from './artifact';
+import {
+  type ArtifactFile,
+  type ArtifactRef,
+  type BlobRef,
+  SEGMENT_BYTES,
+  type SegmentRef,
+  storedBytesOf,
+} from './artifact';
 import { ArtifactCorruptError } from './artifact.errors';
-import { cutBlocks, mapAhead, takeBlocks } from './blocks';
-import { ChunkStore } from './chunk.store';
-import { BLOCK_BYTES, type BlockCodec } from './codec/block-codec';
+import { ArtifactWriter, type WriterOptions } from './artifact-writer';
+import { BLOB_CHUNK_BYTES, BlobStore } from './blob.store';
 import { CodecError } from './codec/codec.errors';
+import { type SegmentCodec } from './codec/segment.codec';
+import { sealFiles } from './seal-files';
+import { type UploadClaims } from './upload-claims.port';
 
-/** Blocks that are encoded or decoded while the next ones travel. */
-const BLOCKS_AHEAD = 3;
-
-/** The first block must shrink at least this much, or the whole file is kept as it is. */
-const WORTH_ENCODING = 0.98;
+/** What one query fetches: enough to hide the round trip, little enough to be held twice. */
+const GROUP_BYTES = 8 * 1024 * 1024;
 
 /** Bytes `start` to `end` of a file, `end` excluded. */
 export interface ByteRange {
@@ -23,101 +29,46 @@ export interface ByteRange {
 }
 
 /**
- * Compressed artifact files in GridFS.
+ * Artifact files in GridFS, as segments of content-addressed blobs.
  *
  * A file counts as stored only once a version document holds its `ArtifactRef`. Bytes stream both
- * ways: a few blocks are in memory, never a file. Nothing is given out without a check: whole
- * reads fail before their last byte when the digest differs, ranges when a block's checksum does.
+ * ways: a few segments are in memory, never a file that nobody asked for whole. Nothing is given
+ * out without a check: whole reads fail before their last byte when the digest differs, ranges
+ * when a segment's does.
  */
 export class ArtifactStore {
-  private readonly chunks: ChunkStore;
+  readonly blobs: BlobStore;
 
   constructor(
     db: Db,
-    private readonly codec: BlockCodec,
-    bucket = 'artifacts',
+    private readonly codec: SegmentCodec,
   ) {
-    this.chunks = new ChunkStore(db, bucket);
+    this.blobs = new BlobStore(db);
   }
 
-  newFileId(): ObjectId {
-    return new ObjectId();
+  /** Takes in the files of one upload. */
+  writer(options: WriterOptions): ArtifactWriter {
+    return new ArtifactWriter(this.blobs, this.codec, this, options);
   }
 
   /**
-   * Encodes and writes the bytes of one file under a fresh id.
-   *
-   * When the source or a write fails, chunks may be left behind: `remove` takes them away.
+   * Makes what an upload wrote blobs that others can find, named after their first place
+   * (`nameOf` gives e.g. `digits/3/model.json`). Where others were faster with the same content
+   * the files that come back refer to theirs.
    */
-  async write(fileId: ObjectId, source: AsyncIterable<Uint8Array>): Promise<ArtifactRef> {
-    return await this.encodeTo(fileId, source, (pieces) => this.chunks.writeChunks(fileId, pieces));
-  }
-
-  /** Does all that `write` does but the writing: what the bytes would take up. */
-  async measure(source: AsyncIterable<Uint8Array>): Promise<ArtifactRef> {
-    return await this.encodeTo(this.newFileId(), source, async (pieces) => {
-      let bytes = 0;
-      for await (const piece of pieces) bytes += piece.length;
-      return bytes;
-    });
-  }
-
-  private async encodeTo(
-    fileId: ObjectId,
-    source: AsyncIterable<Uint8Array>,
-    sink: (pieces: AsyncIterable<Uint8Array>) => Promise<number>,
-  ): Promise<ArtifactRef> {
-    const raw = createHash('sha256');
-    const stored = createHash('sha256');
-    const blockLengths: number[] = [];
-    let rawBytes = 0;
-    let first: Promise<EncodedBlock> | undefined;
-
-    const encode = async (block: Uint8Array): Promise<Uint8Array> => {
-      raw.update(block);
-      rawBytes += block.length;
-      if (first) return await this.codec.encode(block, (await first).codec);
-      first = this.encodeFirst(block);
-      return (await first).bytes;
-    };
-    const encoded = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const block of mapAhead(cutBlocks(source, BLOCK_BYTES), BLOCKS_AHEAD, encode)) {
-        stored.update(block);
-        blockLengths.push(block.length);
-        yield block;
-      }
-    };
-
-    const storedBytes = await sink(encoded());
-    return {
-      fileId,
-      codec: first ? (await first).codec : 'raw',
-      sha256: raw.digest('hex'),
-      rawBytes,
-      storedSha256: stored.digest('hex'),
-      storedBytes,
-      blockBytes: BLOCK_BYTES,
-      blockLengths,
-    };
-  }
-
-  /** Makes written bytes a GridFS file with a readable name, e.g. `digits/3/model.json`. */
-  async seal(ref: ArtifactRef, filename: string): Promise<void> {
-    const { fileId, codec, sha256, rawBytes, storedBytes, blockBytes, blockLengths } = ref;
-    await this.chunks.sealFile(fileId, filename, storedBytes, {
-      codec,
-      sha256,
-      rawBytes,
-      blockBytes,
-      blockLengths,
-    });
+  async seal(
+    files: readonly ArtifactFile[],
+    claims: UploadClaims,
+    nameOf: (path: string) => string,
+  ): Promise<readonly ArtifactFile[]> {
+    return await sealFiles(this.blobs, files, claims, nameOf);
   }
 
   /** Opens the raw bytes, or a range of them. Whole reads end only after the digest was compared. */
   open(ref: ArtifactRef, range?: ByteRange): Readable {
     return Readable.from(range ? this.readRange(ref, range) : this.readWhole(ref), {
       objectMode: false,
-      highWaterMark: ref.blockBytes,
+      highWaterMark: SEGMENT_BYTES,
     });
   }
 
@@ -130,11 +81,9 @@ export class ArtifactStore {
   async read(ref: ArtifactRef): Promise<ArrayBuffer> {
     checkShape(ref);
     const whole = new Uint8Array(ref.rawBytes);
-    let at = 0;
-    for await (const block of this.readWhole(ref)) {
-      whole.set(block, at);
-      at += block.length;
-    }
+    const digest = createHash('sha256');
+    for await (const { raw } of this.readSegments(ref.segments, whole)) digest.update(raw);
+    assertDigest(ref, digest.digest('hex'));
     return whole.buffer;
   }
 
@@ -144,24 +93,40 @@ export class ArtifactStore {
    * @throws ArtifactCorruptError
    */
   async verify(ref: ArtifactRef): Promise<void> {
-    const blocks = this.readWhole(ref);
-    for (let next = await blocks.next(); !next.done;) next = await blocks.next();
+    const bytes = this.readWhole(ref);
+    for (let next = await bytes.next(); !next.done;) next = await bytes.next();
   }
 
-  async remove(refs: readonly { readonly fileId: ObjectId }[]): Promise<void> {
-    await this.chunks.remove(refs.map(({ fileId }) => fileId));
+  /**
+   * Reads segments back and compares each with its own digest.
+   *
+   * @throws ArtifactCorruptError naming the blob
+   */
+  async verifySegments(segments: readonly SegmentRef[]): Promise<void> {
+    for await (const { segment, raw } of this.readSegments(segments)) {
+      await this.assertSegment(segment, raw);
+    }
   }
 
-  private async *readWhole(ref: ArtifactRef): AsyncGenerator<Uint8Array> {
+  /** Raw bytes of blobs that are no differences, by hex id; each fits in a segment. */
+  async readBlobs(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {
+    const raws = new Map<string, Uint8Array>();
+    for await (const { segment, raw } of this.readSegments(refs)) {
+      raws.set(segment.blob.toHexString(), raw);
+    }
+    return raws;
+  }
+
+  async *readWhole(ref: ArtifactRef): AsyncGenerator<Uint8Array> {
+    checkShape(ref);
     const digest = createHash('sha256');
     let held: Uint8Array | undefined;
-    for await (const block of this.readBlocks(ref, 0, ref.blockLengths.length)) {
+    for await (const { raw } of this.readSegments(ref.segments)) {
       if (held) yield held;
-      digest.update(block);
-      held = block;
+      digest.update(raw);
+      held = raw;
     }
-    if (digest.digest('hex') !== ref.sha256)
-      throw corrupt(ref, 'Stored bytes differ from their digest');
+    assertDigest(ref, digest.digest('hex'));
     if (held) yield held;
   }
 
@@ -169,69 +134,152 @@ export class ArtifactStore {
     ref: ArtifactRef,
     { start, end }: ByteRange,
   ): AsyncGenerator<Uint8Array> {
-    if (end <= start) return;
-    const firstBlock = Math.floor(start / ref.blockBytes);
-    const lastBlock = Math.floor((end - 1) / ref.blockBytes);
-    let offset = firstBlock * ref.blockBytes;
-    for await (const block of this.readBlocks(ref, firstBlock, lastBlock + 1)) {
-      yield block.subarray(Math.max(0, start - offset), Math.min(block.length, end - offset));
-      offset += block.length;
-    }
-  }
-
-  /** Yields the decoded blocks `from` to `to`, `to` excluded; decoding overlaps with the network. */
-  private async *readBlocks(
-    ref: ArtifactRef,
-    from: number,
-    to: number,
-  ): AsyncGenerator<Uint8Array> {
     checkShape(ref);
-    const lengths = ref.blockLengths.slice(from, to);
-    const start = sum(ref.blockLengths.slice(0, from));
-    const pieces = this.chunks.readBytes(ref.fileId, ref.storedBytes, start, sum(lengths));
-    let index = from;
-    try {
-      yield* mapAhead(takeBlocks(pieces, lengths), BLOCKS_AHEAD, async (encoded) => {
-        const rawBytes = Math.min(ref.blockBytes, ref.rawBytes - index++ * ref.blockBytes);
-        return await this.codec.decode(encoded, ref.codec, rawBytes);
-      });
-    } catch (error) {
-      if (error instanceof CodecError) throw corrupt(ref, error.message, { cause: error });
-      throw error;
+    const touched: SegmentRef[] = [];
+    let first = 0;
+    let at = 0;
+    for (const segment of ref.segments) {
+      if (at < end && at + segment.rawBytes > start) {
+        if (touched.length === 0) first = at;
+        touched.push(segment);
+      }
+      at += segment.rawBytes;
+    }
+    for await (const { segment, raw } of this.readSegments(touched)) {
+      await this.assertSegment(segment, raw);
+      yield raw.subarray(Math.max(0, start - first), Math.min(raw.length, end - first));
+      first += raw.length;
     }
   }
 
-  /** Encodes the first block and decides from it whether the file is worth encoding at all. */
-  private async encodeFirst(block: Uint8Array): Promise<EncodedBlock> {
-    const kept = Uint8Array.from(block);
-    const bytes = await this.codec.encode(block, 'zstd');
-    return bytes.length <= kept.length * WORTH_ENCODING
-      ? { codec: 'zstd', bytes }
-      : { codec: 'raw', bytes: kept };
+  private async assertSegment({ blob, sha256 }: BlobRef, raw: Uint8Array): Promise<void> {
+    if ((await this.codec.hash(raw)) === sha256) return;
+    throw new ArtifactCorruptError('A stored segment differs from its digest', {
+      blob: blob.toHexString(),
+    });
+  }
+
+  /** Segments in order, decoded into `whole` or into memory of their own; the next group travels meanwhile. */
+  private async *readSegments(
+    segments: readonly SegmentRef[],
+    whole?: Uint8Array,
+  ): AsyncGenerator<{ readonly segment: SegmentRef; readonly raw: Uint8Array }> {
+    const groups = inGroups(segments);
+    let coming = this.fetchGroup(groups[0]);
+    let at = 0;
+    try {
+      for (const [index, group] of groups.entries()) {
+        const encoded = await coming;
+        coming = this.fetchGroup(groups[index + 1]);
+        const bases = new Map<string, Promise<Uint8Array>>();
+        const decoding = group.map(async (segment) => {
+          const target = whole
+            ? whole.subarray(at, (at += segment.rawBytes))
+            : new Uint8Array(segment.rawBytes);
+          await this.decode(segment, encoded, target, bases);
+          return { segment, raw: target };
+        });
+        try {
+          for (const decoded of decoding) yield await decoded;
+        } finally {
+          // Whoever stops listening early must not leave a failure that nobody handles.
+          await Promise.allSettled(decoding);
+        }
+      }
+    } finally {
+      await Promise.allSettled([coming]);
+    }
+  }
+
+  private async fetchGroup(
+    group: readonly SegmentRef[] = [],
+  ): Promise<ReadonlyMap<string, Uint8Array>> {
+    const refs = group.flatMap((segment) => (segment.base ? [segment, segment.base] : [segment]));
+    return refs.length === 0 ? new Map() : await this.blobs.fetch(refs);
+  }
+
+  private async decode(
+    { base, ...segment }: SegmentRef,
+    encoded: ReadonlyMap<string, Uint8Array>,
+    target: Uint8Array,
+    bases: Map<string, Promise<Uint8Array>>,
+  ): Promise<void> {
+    let baseRaw: Promise<Uint8Array> | undefined;
+    if (base) {
+      const id = base.blob.toHexString();
+      baseRaw = bases.get(id) ?? this.decodeBase(base, encoded);
+      bases.set(id, baseRaw);
+    }
+    await this.decodeOne(segment, encoded, target, await baseRaw);
+  }
+
+  private async decodeBase(
+    base: BlobRef,
+    encoded: ReadonlyMap<string, Uint8Array>,
+  ): Promise<Uint8Array> {
+    const raw = new Uint8Array(base.rawBytes);
+    await this.decodeOne(base, encoded, raw);
+    return raw;
+  }
+
+  private async decodeOne(
+    { blob }: BlobRef,
+    encoded: ReadonlyMap<string, Uint8Array>,
+    target: Uint8Array,
+    base?: Uint8Array,
+  ): Promise<void> {
+    const id = blob.toHexString();
+    try {
+      await this.codec.decode(encoded.get(id) ?? new Uint8Array(0), target, base);
+    } catch (cause) {
+      if (!(cause instanceof CodecError)) throw cause;
+      throw new ArtifactCorruptError(cause.message, { blob: id }, { cause });
+    }
   }
 }
 
-interface EncodedBlock {
-  readonly codec: Codec;
-  readonly bytes: Uint8Array;
+/** Consecutive segments that are fetched together: bounded encoded and decoded, as zeros become large. */
+function inGroups(segments: readonly SegmentRef[]): SegmentRef[][] {
+  const groups: SegmentRef[][] = [];
+  let bytes = Infinity;
+  for (const segment of segments) {
+    const size = Math.max(segment.rawBytes, segment.storedBytes + (segment.base?.storedBytes ?? 0));
+    if (bytes + size > GROUP_BYTES) {
+      groups.push([]);
+      bytes = 0;
+    }
+    groups.at(-1)?.push(segment);
+    bytes += size;
+  }
+  return groups;
+}
+
+function assertDigest({ sha256, segments }: ArtifactRef, actual: string): void {
+  if (actual === sha256) return;
+  throw new ArtifactCorruptError('Stored bytes differ from their digest', {
+    blobs: segments.slice(0, 10).map(({ blob }: { blob: ObjectId }) => blob.toHexString()),
+  });
 }
 
 /** A reference that contradicts itself was altered: nothing is read, nor allocated, by its claims. */
-function checkShape(ref: ArtifactRef): void {
-  const { rawBytes, storedBytes, blockBytes, blockLengths } = ref;
+function checkShape({ rawBytes, storedBytes, segments }: ArtifactRef): void {
   const sound =
-    Number.isSafeInteger(rawBytes) &&
-    blockBytes === BLOCK_BYTES &&
-    blockLengths.length === Math.ceil(rawBytes / blockBytes) &&
-    blockLengths.every((length) => Number.isSafeInteger(length) && length > 0) &&
-    sum(blockLengths) === storedBytes;
-  if (!sound) throw corrupt(ref, 'A file reference contradicts itself');
+    Array.isArray(segments) &&
+    segments.every(
+      (segment) =>
+        isSound(segment) &&
+        (!segment.base || (isSound(segment.base) && segment.base.rawBytes === segment.rawBytes)),
+    ) &&
+    segments.reduce((sum, segment) => sum + segment.rawBytes, 0) === rawBytes &&
+    storedBytesOf(segments) === storedBytes;
+  if (sound) return;
+  throw new ArtifactCorruptError('A file reference contradicts itself', { rawBytes, storedBytes });
 }
 
-function corrupt(ref: ArtifactRef, message: string, options?: ErrorOptions): ArtifactCorruptError {
-  return new ArtifactCorruptError(message, { fileId: ref.fileId.toHexString() }, options);
+function isSound({ rawBytes, storedBytes }: BlobRef): boolean {
+  return isCount(rawBytes, SEGMENT_BYTES) && isCount(storedBytes, BLOB_CHUNK_BYTES);
 }
 
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
+function isCount(value: number, most: number): boolean {
+  return Number.isSafeInteger(value) && value > 0 && value <= most;
 }

@@ -6,13 +6,13 @@ import { type Db } from 'mongodb';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { ArtifactStore } from './artifact.store';
-import { declareBucket } from './bucket-schema';
-import { type BlockCodec } from './codec/block-codec';
-import { PooledCodec } from './codec/pooled-codec';
+import { declareBlobs } from './bucket-schema';
+import { PooledCodec } from './codec/pooled.codec';
+import { type SegmentCodec } from './codec/segment.codec';
 
 const CODEC = Symbol('CODEC');
 
-/** Compressed bytes in GridFS, encoded and decoded off the event loop. */
+/** Content-addressed bytes in GridFS, encoded and decoded off the event loop. */
 @Module({
   providers: [
     {
@@ -22,8 +22,8 @@ const CODEC = Symbol('CODEC');
     {
       provide: ArtifactStore,
       inject: [DATABASE, CODEC, Schema],
-      useFactory: (db: Db, codec: BlockCodec, schema: Schema) => {
-        declareBucket(schema, 'artifacts');
+      useFactory: (db: Db, codec: SegmentCodec, schema: Schema) => {
+        declareBlobs(schema);
         return new ArtifactStore(db, codec);
       },
     },
@@ -31,7 +31,7 @@ const CODEC = Symbol('CODEC');
   exports: [ArtifactStore],
 })
 export class ArtifactsModule implements OnApplicationShutdown {
-  constructor(@Inject(CODEC) private readonly codec: BlockCodec) {}
+  constructor(@Inject(CODEC) private readonly codec: SegmentCodec) {}
 
   async onApplicationShutdown(): Promise<void> {
     await this.codec.close();

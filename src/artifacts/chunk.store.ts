@@ -1,16 +1,12 @@
 import { Binary, type Collection, type Db, type Document, type ObjectId } from 'mongodb';
 
-import { ArtifactCorruptError, ArtifactWriteError } from './artifact.errors';
-import { cutBlocks } from './blocks';
+import { ArtifactCorruptError } from './artifact.errors';
 
 /**
  * Bytes of one GridFS chunk. A little under a power of two, so that a chunk with its document
  * still fits the allocation of one.
  */
 export const CHUNK_BYTES = 1024 * 1024 - 1024;
-
-/** Inserts under way at once for one file: hides the round trip without flooding the pool. */
-const PARALLEL_INSERTS = 4;
 
 interface ChunkDoc extends Document {
   readonly files_id: ObjectId;
@@ -44,35 +40,6 @@ export class ChunkStore {
   ) {
     this.files = db.collection(`${bucket}.files`);
     this.chunks = db.collection(`${bucket}.chunks`);
-  }
-
-  /**
-   * Writes the pieces as the chunks of a file that does not exist yet; `sealFile` makes it one.
-   *
-   * When this fails no insert is under way any more, so the caller can remove what was written.
-   */
-  async writeChunks(fileId: ObjectId, pieces: AsyncIterable<Uint8Array>): Promise<number> {
-    const underWay = new Set<Promise<void>>();
-    const failures: unknown[] = [];
-    let n = 0;
-    let bytes = 0;
-    try {
-      for await (const data of cutBlocks(pieces, CHUNK_BYTES)) {
-        const insert = this.insertChunk(fileId, n++, data)
-          .catch((error: unknown) => {
-            failures.push(error);
-          })
-          .finally(() => underWay.delete(insert));
-        underWay.add(insert);
-        bytes += data.length;
-        if (underWay.size >= PARALLEL_INSERTS) await Promise.race(underWay);
-        if (failures.length > 0) break;
-      }
-    } finally {
-      await Promise.all(underWay);
-    }
-    if (failures.length > 0) throw failures[0];
-    return bytes;
   }
 
   /** Writes the files document: from here on GridFS clients see the file. */
@@ -147,18 +114,5 @@ export class ChunkStore {
     if (fileIds.length === 0) return;
     await this.files.deleteMany({ _id: { $in: [...fileIds] } });
     await this.chunks.deleteMany({ files_id: { $in: [...fileIds] } });
-  }
-
-  private async insertChunk(fileId: ObjectId, n: number, data: Uint8Array): Promise<void> {
-    // The majority write that publishes a version stands behind these in the same oplog, and the
-    // bytes are read back with majority read concern before it.
-    try {
-      await this.chunks.insertOne(
-        { files_id: fileId, n, data: new Binary(data) },
-        { writeConcern: { w: 1 } },
-      );
-    } catch (cause) {
-      throw new ArtifactWriteError('The database did not take a chunk', { chunk: n }, { cause });
-    }
   }
 }

@@ -1,0 +1,376 @@
+import { randomBytes } from 'node:crypto';
+
+import { Binary, type Collection, type Db, type Filter, MongoBulkWriteError, ObjectId } from 'mongodb';
+
+import { duplicateKeyIndex } from '../mongo/mongo-failure';
+import { type BlobRef, SEGMENT_BYTES } from './artifact';
+import { ArtifactCorruptError, ArtifactWriteError } from './artifact.errors';
+import { BLOB_CLAIM_INDEX } from './bucket-schema';
+
+/** How the bytes of a blob are encoded; docs and readers go by this name. */
+export const BLOB_CODEC = 'gridstow-blocks-1';
+
+/** A blob is one chunk: the largest segment, and what an encoding may add to it. */
+export const BLOB_CHUNK_BYTES = SEGMENT_BYTES + 64 * 1024;
+
+/** Bytes that one insert carries at most, so that several can be on their way side by side. */
+const INSERT_BYTES = 4 * 1024 * 1024;
+
+/** Collection `artifacts.files`: what GridFS knows about a blob. */
+export interface BlobDoc {
+  readonly _id: ObjectId;
+  readonly length: number;
+  readonly chunkSize: number;
+  readonly uploadDate: Date;
+  /** Where the first version that stored it has these bytes, e.g. `digits/3/model.json@0`. */
+  readonly filename: string;
+  readonly metadata: {
+    /** Of the raw bytes. */
+    readonly sha256: string;
+    /**
+     * Equal to `sha256` while others may come to use the blob; unique, so equal content is one
+     * blob. A blob that is about to go, or is damaged, has none.
+     */
+    readonly claim?: string;
+    readonly rawBytes: number;
+    readonly codec: string;
+    readonly base: ObjectId | null;
+    /** Set by whoever wants to free the blob, before looking for references to it. */
+    readonly doomedAt?: Date;
+    readonly doomedBy?: string;
+    readonly damagedAt?: Date;
+  };
+}
+
+interface ChunkDoc {
+  readonly _id: ObjectId;
+  readonly files_id: ObjectId;
+  readonly n: number;
+  readonly data: Binary;
+}
+
+/** Encoded bytes with the id that they are to be stored under. */
+export interface EncodedBlob {
+  readonly blob: ObjectId;
+  readonly encoded: Uint8Array;
+}
+
+/** A blob whose chunk is written, and what its files document will say. */
+export interface UnsealedBlob extends BlobRef {
+  readonly filename: string;
+  readonly base?: ObjectId;
+}
+
+/** What was freed, or would be. */
+export interface FreedBytes {
+  readonly blobs: number;
+  readonly storedBytes: number;
+}
+
+/**
+ * An id for an upload, from which the ids of its blobs are made: its first nine bytes with a
+ * counter behind them. So the upload's one intent covers all that it will ever write.
+ */
+export function mintUploadId(): ObjectId {
+  const seconds = Math.floor(Date.now() / 1000)
+    .toString(16)
+    .padStart(8, '0');
+  // Not the driver's random part, which is one for all uploads of a process.
+  return ObjectId.createFromHexString(`${seconds}${randomBytes(5).toString('hex')}000000`);
+}
+
+export function blobIdAt(uploadId: ObjectId, counter: number): ObjectId {
+  return ObjectId.createFromHexString(prefixOf(uploadId) + counter.toString(16).padStart(6, '0'));
+}
+
+export function uploadOf(blob: ObjectId): ObjectId {
+  return ObjectId.createFromHexString(`${prefixOf(blob)}000000`);
+}
+
+function prefixOf(id: ObjectId): string {
+  return id.toHexString().slice(0, 18);
+}
+
+function idsOfUpload(uploadId: ObjectId): { readonly $gte: ObjectId; readonly $lte: ObjectId } {
+  return { $gte: uploadOf(uploadId), $lte: blobIdAt(uploadId, 0xffffff) };
+}
+
+/**
+ * Blobs in GridFS: one files document and one chunk each, content-addressed by what they decode to.
+ *
+ * Laid out so that every GridFS client can read the encoded bytes, yet written and read here: the
+ * driver's streams copy each byte twice, send one chunk at a time, and end normally when the last
+ * chunks of a file are missing. A chunk is written first; the files document makes it a blob that
+ * others may find and use.
+ */
+export class BlobStore {
+  private readonly files: Collection<BlobDoc>;
+  private readonly chunks: Collection<ChunkDoc>;
+
+  constructor(db: Db, bucket = 'artifacts') {
+    this.files = db.collection(`${bucket}.files`);
+    this.chunks = db.collection(`${bucket}.chunks`);
+  }
+
+  /** Writes the chunks of blobs that nobody can find yet. When it fails nothing is under way any more. */
+  async writeChunks(blobs: readonly EncodedBlob[]): Promise<void> {
+    const written = await Promise.allSettled(
+      inGroups(blobs).map(async (group) => {
+        await this.insertChunks(group);
+      }),
+    );
+    const failed = written.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  /**
+   * Makes written chunks blobs.
+   *
+   * @returns those whose content somebody else has made a blob of meanwhile; they stay chunks
+   */
+  async seal(blobs: readonly UnsealedBlob[]): Promise<UnsealedBlob[]> {
+    if (blobs.length === 0) return [];
+    try {
+      await this.files.insertMany(blobs.map(toBlobDoc), { ordered: false });
+      return [];
+    } catch (error) {
+      if (!(error instanceof MongoBulkWriteError)) throw error;
+      const failures = [error.writeErrors].flat();
+      const taken = failures.filter(({ errmsg }) => errmsg?.includes(BLOB_CLAIM_INDEX) === true);
+      // What was acknowledged to nobody and is tried again is there already: under our own id.
+      const own = failures.filter(({ errmsg }) => errmsg?.includes('index: _id_') === true);
+      if (taken.length + own.length < failures.length || failures.length === 0) throw error;
+      return taken.flatMap(({ index }) => blobs[index] ?? []);
+    }
+  }
+
+  /** The blobs, at most one for each, whose raw bytes have these digests. */
+  async findByDigests(digests: readonly string[]): Promise<BlobDoc[]> {
+    if (digests.length === 0) return [];
+    return await this.files.find({ 'metadata.claim': { $in: [...digests] } }).toArray();
+  }
+
+  /**
+   * The blobs that can be relied upon by whoever has announced so before asking: neither about
+   * to be freed nor without their bytes.
+   */
+  async findUsable(ids: readonly ObjectId[]): Promise<BlobDoc[]> {
+    if (ids.length === 0) return [];
+    const filter = { _id: { $in: [...ids] }, 'metadata.doomedAt': { $exists: false } };
+    const docs = await this.files.find(filter).toArray();
+    const present = new Set(
+      (
+        await this.chunks
+          .find(
+            { files_id: { $in: docs.map(({ _id }) => _id) }, n: 0 },
+            { projection: { _id: 0, files_id: 1, n: 1 } },
+          )
+          .toArray()
+      ).map(({ files_id }) => files_id.toHexString()),
+    );
+    const hollow = docs.filter(({ _id }) => !present.has(_id.toHexString()));
+    if (hollow.length > 0) await this.markDamaged(hollow.map(({ _id }) => _id));
+    return docs.filter(({ _id }) => present.has(_id.toHexString()));
+  }
+
+  /**
+   * Fetches the encoded bytes of blobs with one query, as views of the database's replies.
+   *
+   * @throws ArtifactCorruptError when a chunk is missing, doubled, or of another size
+   */
+  async fetch(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {
+    const expected = new Map(refs.map((ref) => [ref.blob.toHexString(), ref]));
+    const found = new Map<string, Uint8Array>();
+    const cursor = this.chunks
+      .find(
+        { files_id: { $in: [...expected.values()].map(({ blob }) => blob) } },
+        { projection: { _id: 0, files_id: 1, n: 1, data: 1 } },
+      )
+      // The default first batch would hold back at 101 documents; the server caps a reply at 16 MiB.
+      .batchSize(1000);
+    for await (const { files_id, n, data } of cursor) {
+      const id = files_id.toHexString();
+      const bytes = data instanceof Binary ? data.buffer.subarray(0, data.position) : undefined;
+      if (n !== 0 || found.has(id) || bytes?.length !== expected.get(id)?.storedBytes) {
+        throw new ArtifactCorruptError('The chunk of a blob is doubled or resized', { blob: id });
+      }
+      if (bytes) found.set(id, bytes);
+    }
+    for (const id of expected.keys()) {
+      if (!found.has(id)) {
+        throw new ArtifactCorruptError('The chunk of a blob is missing', { blob: id });
+      }
+    }
+    return found;
+  }
+
+  /** Blobs in the order of their ids, from behind `after`. */
+  async list(limit: number, after?: ObjectId): Promise<BlobDoc[]> {
+    const filter: Filter<BlobDoc> = after ? { _id: { $gt: after } } : {};
+    return await this.files.find(filter).sort({ _id: 1 }).limit(limit).toArray();
+  }
+
+  /** Owners of chunks in the order of their ids, each once, from behind `after`; reads the index only. */
+  async listChunkOwners(limit: number, after?: ObjectId): Promise<ObjectId[]> {
+    const owners = new Map<string, ObjectId>();
+    const cursor = this.chunks
+      .find(after ? { files_id: { $gt: after } } : {}, {
+        projection: { _id: 0, files_id: 1, n: 1 },
+        sort: { files_id: 1, n: 1 },
+      })
+      .hint({ files_id: 1, n: 1 });
+    for await (const { files_id } of cursor) {
+      owners.set(files_id.toHexString(), files_id);
+      if (owners.size >= limit) break;
+    }
+    return [...owners.values()];
+  }
+
+  async findByIds(ids: readonly ObjectId[]): Promise<BlobDoc[]> {
+    return await this.files.find({ _id: { $in: [...ids] } }).toArray();
+  }
+
+  async idsOfUpload(uploadId: ObjectId): Promise<ObjectId[]> {
+    const docs = await this.files
+      .find({ _id: idsOfUpload(uploadId) }, { projection: { _id: 1 } })
+      .toArray();
+    return docs.map(({ _id }) => _id);
+  }
+
+  /** Removes what an upload has written, but for `kept`, without asking: only for chunks that are no blobs. */
+  async removeChunksOfUpload(uploadId: ObjectId, kept: readonly ObjectId[]): Promise<void> {
+    await this.chunks.deleteMany({
+      $and: [{ files_id: idsOfUpload(uploadId) }, { files_id: { $nin: [...kept] } }],
+    });
+  }
+
+  async removeChunks(ids: readonly ObjectId[]): Promise<void> {
+    if (ids.length > 0) await this.chunks.deleteMany({ files_id: { $in: [...ids] } });
+  }
+
+  /** Keeps blobs from being found: equal content is stored anew. */
+  async markDamaged(ids: readonly ObjectId[]): Promise<void> {
+    await this.files.updateMany(
+      { _id: { $in: [...ids] } },
+      { $unset: { 'metadata.claim': '' }, $currentDate: { 'metadata.damagedAt': true } },
+    );
+  }
+
+  /** Announces that blobs are to go. Whoever looks at one from now on does not come to rely on it. */
+  async doom(ids: readonly ObjectId[], by: string): Promise<void> {
+    await this.files.updateMany(
+      { _id: { $in: [...ids] } },
+      {
+        $set: { 'metadata.doomedBy': by },
+        $currentDate: { 'metadata.doomedAt': true },
+        $unset: { 'metadata.claim': '' },
+      },
+    );
+  }
+
+  /** Takes `doom` back, unless somebody else has announced the same meanwhile. */
+  async spare(ids: readonly ObjectId[], by: string): Promise<void> {
+    if (ids.length === 0) return;
+    const filter = { _id: { $in: [...ids] }, 'metadata.doomedBy': by };
+    const spared = await this.files.find(filter, { projection: { _id: 1 } }).toArray();
+    if (spared.length === 0) return;
+    await this.files.updateMany(filter, {
+      $unset: { 'metadata.doomedAt': '', 'metadata.doomedBy': '' },
+    });
+    try {
+      await this.files.bulkWrite(
+        spared.map(({ _id }) => ({
+          updateOne: {
+            filter: {
+              _id,
+              'metadata.doomedAt': { $exists: false },
+              'metadata.damagedAt': { $exists: false },
+            },
+            update: [{ $set: { 'metadata.claim': '$metadata.sha256' } }],
+          },
+        })),
+        { ordered: false },
+      );
+    } catch (error) {
+      // Equal content was stored meanwhile: that one is found from now on, ours still serves its own.
+      if (duplicateKeyIndex(error) === undefined) throw error;
+    }
+  }
+
+  /** Blobs outside of `ids` that are differences to blobs in `ids`, by the id of their base. */
+  async listBasesOfOthers(ids: readonly ObjectId[]): Promise<ObjectId[]> {
+    if (ids.length === 0) return [];
+    const docs = await this.files
+      .find(
+        { 'metadata.base': { $in: [...ids] }, _id: { $nin: [...ids] } },
+        { projection: { 'metadata.base': 1 } },
+      )
+      .toArray();
+    return docs.flatMap(({ metadata }) => metadata.base ?? []);
+  }
+
+  /**
+   * Removes blobs that are doomed by nobody else, files documents first, so that no reader finds
+   * half; also chunks under these ids that never became blobs, or were left by a removal that was
+   * cut off.
+   */
+  async removeDoomed(ids: readonly ObjectId[], by: string): Promise<FreedBytes> {
+    if (ids.length === 0) return { blobs: 0, storedBytes: 0 };
+    const among = { _id: { $in: [...ids] } };
+    const going = await this.files
+      .find({ ...among, 'metadata.doomedBy': by }, { projection: { length: 1 } })
+      .toArray();
+    await this.files.deleteMany({ ...among, 'metadata.doomedBy': by });
+    const left = await this.files.find(among, { projection: { _id: 1 } }).toArray();
+    const kept = new Set(left.map(({ _id }) => _id.toHexString()));
+    await this.removeChunks(ids.filter((id) => !kept.has(id.toHexString())));
+    const freed = going.filter(({ _id }) => !kept.has(_id.toHexString()));
+    return {
+      blobs: freed.length,
+      storedBytes: freed.reduce((sum, { length }) => sum + length, 0),
+    };
+  }
+
+  private async insertChunks(group: readonly EncodedBlob[]): Promise<void> {
+    // The majority write that publishes a version stands behind these in the same oplog, and the
+    // bytes are read back with majority read concern before it.
+    try {
+      await this.chunks.insertMany(
+        group.map(({ blob, encoded }) => ({
+          _id: new ObjectId(),
+          files_id: blob,
+          n: 0,
+          data: new Binary(encoded),
+        })),
+        { ordered: false, writeConcern: { w: 1 } },
+      );
+    } catch (cause) {
+      throw new ArtifactWriteError('The database did not take a chunk', {}, { cause });
+    }
+  }
+}
+
+function toBlobDoc({ blob, sha256, rawBytes, storedBytes, filename, base }: UnsealedBlob): BlobDoc {
+  return {
+    _id: blob,
+    length: storedBytes,
+    chunkSize: BLOB_CHUNK_BYTES,
+    uploadDate: new Date(),
+    filename,
+    metadata: { sha256, claim: sha256, rawBytes, codec: BLOB_CODEC, base: base ?? null },
+  };
+}
+
+function inGroups(blobs: readonly EncodedBlob[]): EncodedBlob[][] {
+  const groups: EncodedBlob[][] = [];
+  let bytes = Infinity;
+  for (const blob of blobs) {
+    if (bytes + blob.encoded.length > INSERT_BYTES) {
+      groups.push([]);
+      bytes = 0;
+    }
+    groups.at(-1)?.push(blob);
+    bytes += blob.encoded.length;
+  }
+  return groups;
+}
