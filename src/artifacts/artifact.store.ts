@@ -108,6 +108,29 @@ export class ArtifactStore {
     }
   }
 
+  /**
+   * Looks for the damaged blobs of files and keeps new versions from relying on them.
+   *
+   * @returns the ids of those that are damaged
+   */
+  async retireDamaged(files: readonly Pick<ArtifactFile, 'ref'>[]): Promise<ObjectId[]> {
+    const damaged = new Map<string, ObjectId>();
+    for (const segment of files.flatMap(({ ref }) => ref.segments)) {
+      try {
+        // A base is looked at by itself: damage to it must not be put down to the difference.
+        await this.verifySegments(segment.base ? [segment.base, segment] : [segment]);
+      } catch (error) {
+        if (!(error instanceof ArtifactCorruptError)) throw error;
+        for (const { blob } of [segment.base ?? segment, segment]) {
+          if (error.details['blob'] === blob.toHexString()) damaged.set(blob.toHexString(), blob);
+        }
+      }
+    }
+    const ids = [...damaged.values()];
+    if (ids.length > 0) await this.blobs.markDamaged(ids);
+    return ids;
+  }
+
   /** Raw bytes of blobs that are no differences, by hex id; each fits in a segment. */
   async readBlobs(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {
     const raws = new Map<string, Uint8Array>();
@@ -165,24 +188,23 @@ export class ArtifactStore {
     whole?: Uint8Array,
   ): AsyncGenerator<{ readonly segment: SegmentRef; readonly raw: Uint8Array }> {
     const groups = inGroups(segments);
-    let coming = this.fetchGroup(groups[0]);
+    let coming = handled(this.fetchGroup(groups[0]));
     let at = 0;
     try {
       for (const [index, group] of groups.entries()) {
         const encoded = await coming;
-        coming = this.fetchGroup(groups[index + 1]);
+        coming = handled(this.fetchGroup(groups[index + 1]));
         const bases = new Map<string, Promise<Uint8Array>>();
-        const decoding = group.map(async (segment) => {
+        const decoding = group.map((segment) => {
           const target = whole
             ? whole.subarray(at, (at += segment.rawBytes))
             : new Uint8Array(segment.rawBytes);
-          await this.decode(segment, encoded, target, bases);
-          return { segment, raw: target };
+          const decoded = this.decode(segment, encoded, target, bases);
+          return handled(decoded.then(() => ({ segment, raw: target })));
         });
         try {
           for (const decoded of decoding) yield await decoded;
         } finally {
-          // Whoever stops listening early must not leave a failure that nobody handles.
           await Promise.allSettled(decoding);
         }
       }
@@ -238,6 +260,12 @@ export class ArtifactStore {
   }
 }
 
+/** Work that goes on while its consumer is elsewhere, or gone: its failure is seen when it is awaited. */
+function handled<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => undefined);
+  return work;
+}
+
 /** Consecutive segments that are fetched together: bounded encoded and decoded, as zeros become large. */
 function inGroups(segments: readonly SegmentRef[]): SegmentRef[][] {
   const groups: SegmentRef[][] = [];
@@ -264,7 +292,6 @@ function assertDigest({ sha256, segments }: ArtifactRef, actual: string): void {
 /** A reference that contradicts itself was altered: nothing is read, nor allocated, by its claims. */
 function checkShape({ rawBytes, storedBytes, segments }: ArtifactRef): void {
   const sound =
-    Array.isArray(segments) &&
     segments.every(
       (segment) =>
         isSound(segment) &&

@@ -43,6 +43,11 @@ export interface ArtifactFile {
   readonly ref: ArtifactRef;
 }
 
+/** Only what it takes to fetch the blob of a segment. */
+export function blobRefOf({ blob, sha256, rawBytes, storedBytes }: BlobRef): BlobRef {
+  return { blob, sha256, rawBytes, storedBytes };
+}
+
 /** Stored bytes of the distinct blobs that segments name. */
 export function storedBytesOf(segments: Iterable<BlobRef>): number {
   const bytes = new Map<string, number>();

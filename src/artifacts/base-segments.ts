@@ -1,4 +1,4 @@
-import { type ArtifactFile, type BlobRef, type SegmentRef } from './artifact';
+import { type ArtifactFile, type BlobRef, blobRefOf, type SegmentRef } from './artifact';
 import { type Cut } from './cut-plan';
 
 /** The files of a version that a new one is likely to resemble. */
@@ -13,10 +13,11 @@ export class BaseSegments {
     for (const { path, ref } of files) {
       this.byPath.set(path, ref.segments);
       let offset = 0;
-      for (const { key, base, ...blob } of ref.segments) {
+      for (const segment of ref.segments) {
+        const { key, base, rawBytes } = segment;
         // A difference to a difference would take three reads: ours goes back to the same base.
-        this.byKey.set(key ?? placeKey(path, offset), base ?? blobOf(blob));
-        offset += blob.rawBytes;
+        this.byKey.set(key ?? placeKey(path, offset), base ?? blobRefOf(segment));
+        offset += rawBytes;
       }
     }
   }
@@ -39,8 +40,4 @@ export class BaseSegments {
 /** What a segment without a key of its own is found by. */
 export function placeKey(path: string, offset: number): string {
   return `${path}@${offset}`;
-}
-
-function blobOf({ blob, sha256, rawBytes, storedBytes }: BlobRef): BlobRef {
-  return { blob, sha256, rawBytes, storedBytes };
 }

@@ -53,10 +53,7 @@ export class BlobWriter {
   ) {}
 
   /** Takes a segment over; returns, when there is room for the next, where its reference will be. */
-  async add(
-    segment: Segment,
-    place: Place,
-  ): Promise<{ readonly reference: Promise<SegmentRef> }> {
+  async add(segment: Segment, place: Place): Promise<{ readonly reference: Promise<SegmentRef> }> {
     this.assertSound();
     const done = new Deferred();
     // Whoever waits for the reference is told of a failure; nobody has to be waiting yet.

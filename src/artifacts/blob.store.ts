@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 
-import { Binary, type Collection, type Db, type Filter, MongoBulkWriteError, ObjectId } from 'mongodb';
+import {
+  Binary,
+  type Collection,
+  type Db,
+  type Filter,
+  MongoBulkWriteError,
+  ObjectId,
+} from 'mongodb';
 
 import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { type BlobRef, SEGMENT_BYTES } from './artifact';
@@ -152,11 +159,15 @@ export class BlobStore {
 
   /**
    * The blobs that can be relied upon by whoever has announced so before asking: neither about
-   * to be freed nor without their bytes.
+   * to be freed nor damaged, as far as anybody knows.
    */
   async findUsable(ids: readonly ObjectId[]): Promise<BlobDoc[]> {
     if (ids.length === 0) return [];
-    const filter = { _id: { $in: [...ids] }, 'metadata.doomedAt': { $exists: false } };
+    const filter = {
+      _id: { $in: [...ids] },
+      'metadata.doomedAt': { $exists: false },
+      'metadata.damagedAt': { $exists: false },
+    };
     const docs = await this.files.find(filter).toArray();
     const present = new Set(
       (

@@ -1,11 +1,14 @@
-import { type ArtifactFile, type SegmentRef, storedBytesOf } from './artifact';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { type ArtifactFile, blobRefOf, type SegmentRef, storedBytesOf } from './artifact';
 import { ArtifactWriteError } from './artifact.errors';
 import { type BlobStore, type UnsealedBlob, uploadOf } from './blob.store';
 import { type UploadClaims } from './upload-claims.port';
 import { findClaimed } from './use-blobs';
 
 /** Each try loses only to somebody who was just faster, or whose blob is just going. */
-const MAX_TRIES = 10;
+const MAX_TRIES = 20;
+const RETRY_MS = 50;
 
 /**
  * Writes the files documents of an upload's blobs, each named after its first place in the version.
@@ -39,6 +42,7 @@ export async function sealFiles(
     }
     await blobs.removeChunks(losers.map(({ blob }) => blob));
     unsealed = unsealed.filter((blob) => !losers.includes(blob));
+    if (unsealed.length > 0) await sleep(RETRY_MS);
   }
   return adopted.size === 0 ? files : files.map((file) => withAdopted(file, adopted));
 }
@@ -51,11 +55,12 @@ function ownBlobs(
   const own = new Map<string, UnsealedBlob>();
   for (const { path, ref } of files) {
     let offset = 0;
-    for (const { base, key: _key, ...segment } of ref.segments) {
+    for (const segment of ref.segments) {
+      const { base } = segment;
       const id = segment.blob.toHexString();
       if (uploadOf(segment.blob).equals(uploadId) && !own.has(id)) {
         const filename = `${nameOf(path)}@${offset}`;
-        own.set(id, { ...segment, filename, ...(base ? { base: base.blob } : {}) });
+        own.set(id, { ...blobRefOf(segment), filename, ...(base ? { base: base.blob } : {}) });
       }
       offset += segment.rawBytes;
     }
@@ -74,4 +79,3 @@ function withAdopted(
   });
   return { ...file, ref: { ...ref, segments, storedBytes: storedBytesOf(segments) } };
 }
-

@@ -17,12 +17,30 @@ export async function findClaimed(
   const usable = await blobs.findUsable(ids);
   const byId = new Map(usable.map((doc) => [doc._id.toHexString(), doc]));
   const segments = new Map<string, SegmentRef>();
+  const baseless: BlobDoc[] = [];
   for (const { _id } of found) {
     const doc = byId.get(_id.toHexString());
     const segment = doc && toSegment(doc, byId);
     if (segment) segments.set(segment.sha256, segment);
+    else if (doc) baseless.push(doc);
   }
+  await retireBaseless(blobs, baseless);
   return segments;
+}
+
+/** Differences whose base is damaged are as good as damaged themselves; one that is only about to go may stay. */
+async function retireBaseless(blobs: BlobStore, differences: readonly BlobDoc[]): Promise<void> {
+  if (differences.length === 0) return;
+  const bases = await blobs.findByIds(differences.flatMap(({ metadata }) => metadata.base ?? []));
+  const sound = new Set(
+    bases
+      .filter(({ metadata }) => metadata.damagedAt === undefined)
+      .map(({ _id }) => _id.toHexString()),
+  );
+  const lost = differences.filter(
+    ({ metadata: { base } }) => base !== null && !sound.has(base.toHexString()),
+  );
+  if (lost.length > 0) await blobs.markDamaged(lost.map(({ _id }) => _id));
 }
 
 function toSegment(doc: BlobDoc, byId: ReadonlyMap<string, BlobDoc>): SegmentRef | undefined {

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 
-import { ArtifactStore } from '../artifacts/artifact.store';
+import { blobsOf } from '../artifacts/artifact';
+import { BlobRemover } from '../artifacts/blob-remover';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { AliasesService } from './aliases.service';
@@ -31,7 +32,7 @@ export class DeletionService {
     private readonly models: ModelsRepository,
     private readonly versions: VersionsRepository,
     private readonly aliases: AliasesService,
-    private readonly artifacts: ArtifactStore,
+    private readonly remover: BlobRemover,
     private readonly leases: VersionLeasesRepository,
     private readonly resolver: VersionResolver,
     @Inject(CONFIG) private readonly config: Config,
@@ -115,7 +116,8 @@ export class DeletionService {
   /** @returns false when somebody reads it still: a lease that was taken just before the deletion */
   private async free(doc: VersionDoc): Promise<boolean> {
     if ((await this.leases.listLive([doc._id])).length > 0) return false;
-    await this.artifacts.remove(doc.files.map(({ ref }) => ref));
+    await this.versions.releaseBlobs(doc._id);
+    await this.remover.free(blobsOf(doc.files));
     return await this.versions.markDeleted(doc._id);
   }
 

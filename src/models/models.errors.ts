@@ -1,4 +1,4 @@
-import { StoreError } from '../common/errors';
+import { StoreError, UnavailableError } from '../common/errors';
 
 export class ModelNotFoundError extends StoreError {
   override readonly kind = 'not_found';
@@ -72,6 +72,16 @@ export class VersionRejectedError extends StoreError {
 export class UploadAbandonedError extends StoreError {
   override readonly kind = 'conflict';
   override readonly code = 'upload_abandoned';
+}
+
+/** An upload of the same content is at work and takes long; whether it succeeds is not known yet. */
+export class TwinPendingError extends UnavailableError {
+  override readonly code = 'same_content_pending';
+}
+
+/** Stored bytes of others, which the upload relied upon, are damaged; they are not used again. */
+export class StoredBytesDamagedError extends UnavailableError {
+  override readonly code = 'stored_bytes_damaged';
 }
 
 /** What arrived differs from the digest that the caller declared. */

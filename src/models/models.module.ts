@@ -1,10 +1,13 @@
 import { Module } from '@nestjs/common';
 
+import { ArtifactStore } from '../artifacts/artifact.store';
 import { ArtifactsModule } from '../artifacts/artifacts.module';
+import { BlobRemover } from '../artifacts/blob-remover';
 import { KerasReader } from '../formats/keras/keras-reader';
 import { AliasMovesRepository } from './alias-moves.repository';
 import { AliasesController } from './aliases.controller';
 import { AliasesService } from './aliases.service';
+import { BlobReferences } from './blob-references';
 import { DeletionService } from './deletion.service';
 import { FilesController } from './files.controller';
 import { ModelsController } from './models.controller';
@@ -35,6 +38,13 @@ import { VersionsRepository } from './versions.repository';
     VersionsRepository,
     AliasMovesRepository,
     UploadIntentsRepository,
+    BlobReferences,
+    {
+      provide: BlobRemover,
+      inject: [ArtifactStore, BlobReferences],
+      useFactory: ({ blobs }: ArtifactStore, references: BlobReferences) =>
+        new BlobRemover(blobs, references),
+    },
     PublishService,
     { provide: KerasReader, useFactory: () => new KerasReader() },
     AliasesService,

@@ -1,7 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { type ObjectId } from 'mongodb';
 
-import { type ArtifactFile, type ArtifactRef } from '../artifacts/artifact';
+import { type ArtifactFile, blobsOf, storedBytesOf } from '../artifacts/artifact';
+import { ArtifactCorruptError } from '../artifacts/artifact.errors';
 import { ArtifactStore } from '../artifacts/artifact.store';
+import { type ArtifactWriter } from '../artifacts/artifact-writer';
+import { BlobRemover } from '../artifacts/blob-remover';
+import { uploadOf } from '../artifacts/blob.store';
 import { InvalidInputError, StoreError } from '../common/errors';
 import { parseRecipe } from '../features/parse-recipe';
 import { type Inspection } from '../formats/artifact-format';
@@ -13,7 +18,12 @@ import {
   normalizeUpload,
 } from '../formats/keras/normalize-upload';
 import { AliasesService } from './aliases.service';
-import { UploadAbandonedError, VersionRejectedError } from './models.errors';
+import {
+  StoredBytesDamagedError,
+  TwinPendingError,
+  UploadAbandonedError,
+  VersionRejectedError,
+} from './models.errors';
 import { ModelsRepository } from './models.repository';
 import { receiveFiles, type ReceivedFile, storeParts, type UploadedPart } from './receive-files';
 import { TEST_LOADER, type TestLoader } from './test-loader.port';
@@ -61,8 +71,8 @@ export interface Preview {
  * Publishing a version, from the first byte to the alias.
  *
  * ```
- * intents + chunks -> normalise -> inspect -> reserve (pending) -> files documents -> verifying:
- *   read back, test load -> ready (one update, the commit point) -> alias
+ * intent + chunks -> normalise -> inspect -> reserve (pending) -> files documents -> verifying:
+ *   test load, read back -> ready (one update, the commit point) -> alias
  * ```
  * Whatever step fails or is cut off, a reader sees either no new version or a whole one. Before
  * the reservation nothing remains; after it the number stays as a `failed` document with its
@@ -76,6 +86,7 @@ export class PublishService {
     private readonly versions: VersionsRepository,
     private readonly intents: UploadIntentsRepository,
     private readonly aliases: AliasesService,
+    private readonly remover: BlobRemover,
     private readonly kerasReader: KerasReader,
     @Inject(TEST_LOADER) private readonly testLoader: TestLoader,
   ) {}
@@ -109,40 +120,54 @@ export class PublishService {
   }
 
   private async store(request: PublishRequest, lease: UploadLease): Promise<Published> {
-    let doc: VersionDoc;
+    const { model } = request;
+    let doc: VersionDoc | undefined;
     try {
       const draft = await this.receive(request, lease);
-      const twin = await this.versions.findByDigest(request.model, draft.digest);
-      if (twin) return await this.yieldTo(twin, lease);
-      await lease.assertHeld();
-      const version = await this.models.nextVersion(request.model);
-      doc = { ...draft, _id: versionId(request.model, version), version };
+      for (;;) {
+        const twin = await this.awaitTwin(model, draft.digest);
+        if (twin) {
+          await this.discard(lease);
+          await this.aliases.pointFirst(model, twin.version);
+          return { version: twin, created: false };
+        }
+        await lease.assertHeld();
+        const version = await this.models.nextVersion(model);
+        doc = { ...draft, _id: versionId(model, version), version };
+        if (await this.reserve(doc, lease)) break;
+      }
     } catch (error) {
       await this.discard(lease);
       throw error;
-    }
-    if (!(await this.reserve(doc, lease))) {
-      const winner = await this.versions.findByDigest(doc.model, doc.digest);
-      if (winner) return await this.yieldTo(winner, lease);
-      await this.discard(lease);
-      throw new UploadAbandonedError('The same content was just removed; upload again');
     }
     return { version: await this.prove(doc, lease), created: true };
   }
 
   private async receive(request: PublishRequest, lease: UploadLease): Promise<VersionDraft> {
-    const store = async (body: AsyncIterable<Uint8Array>): Promise<ArtifactRef> => {
-      const fileId = this.artifacts.newFileId();
-      await lease.addFile(fileId);
-      return await this.artifacts.write(fileId, body);
-    };
-    const received = await receiveFiles(request.parts, store);
+    const writer = this.artifacts.writer({
+      claims: lease,
+      base: async () => await this.findBase(request),
+    });
+    try {
+      return await this.draft(request, lease, writer);
+    } finally {
+      // A write that comes late would outlive the removal of what was written.
+      await writer.settle();
+    }
+  }
+
+  private async draft(
+    request: PublishRequest,
+    lease: UploadLease,
+    writer: ArtifactWriter,
+  ): Promise<VersionDraft> {
+    const received = await receiveFiles(request.parts, writer);
     request.assertArrived?.();
     const metadata = request.metadata();
     await this.assertParent(request.model, metadata.parent);
     // Acknowledged by the majority, this stands behind the bytes: now they can be read back.
     await lease.assertHeld();
-    const normalized = await this.normalize(received, metadata, store);
+    const normalized = await this.normalize(received, metadata, writer);
     const inspection = inspectReceived(normalized?.written ?? received, metadata);
     const warnings = [...(normalized?.warnings ?? []), ...inspection.warnings];
     return draftVersion(
@@ -159,7 +184,7 @@ export class PublishService {
   private async normalize(
     received: readonly ReceivedFile[],
     { format }: VersionMetadata,
-    store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
+    writer: ArtifactWriter,
   ): Promise<Normalized<ReceivedFile[]> | null> {
     if (format === 'opaque') return null;
     const files = received.map(({ ref, ...file }) => ({
@@ -167,7 +192,17 @@ export class PublishService {
       bytes: ref.rawBytes,
       open: () => this.artifacts.open(ref),
     }));
-    return await normalizeUpload(files, this.kerasReader, (parts) => storeParts(parts, store));
+    return await normalizeUpload(files, this.kerasReader, (parts) => storeParts(parts, writer));
+  }
+
+  /** Files of the version that the upload most likely resembles: its parent where that is known already. */
+  private async findBase(request: PublishRequest): Promise<readonly ArtifactFile[]> {
+    const parent = statedParent(request);
+    const base =
+      parent === undefined
+        ? await this.versions.findNewestReady(request.model)
+        : await this.versions.find(request.model, parent);
+    return base?.state === 'ready' ? base.files : [];
   }
 
   private async reserve(doc: VersionDoc, lease: UploadLease): Promise<boolean> {
@@ -186,13 +221,12 @@ export class PublishService {
     try {
       // A deletion that came between the number and its document has not seen the document.
       await this.models.assertExists(model);
-      for (const { path, ref } of doc.files) {
-        await this.artifacts.seal(ref, `${model}/${version}/${path}`);
-      }
-      await this.versions.markVerifying(_id, uploadId);
+      const files = await this.seal(doc, lease);
       // From the database, not from memory: only what can be read back counts as stored.
-      for (const { ref } of doc.files) await this.artifacts.verify(ref);
-      const facts = await this.testLoader.testLoad(toLoadable(doc));
+      const { provenPaths, ...facts } = await this.testLoader.testLoad(
+        toLoadable({ ...doc, files }),
+      );
+      await this.readBack(files, provenPaths);
       const warnings = [...doc.warnings, ...facts.warnings];
       await lease.assertHeld();
       if (!(await this.versions.markReady(_id, uploadId, { ...facts, warnings }))) {
@@ -201,10 +235,56 @@ export class PublishService {
     } catch (error) {
       await this.fail(doc, lease, error);
     }
-    // Released last: as long as the intents stand, the reaper finishes what a crash cuts off here.
+    // Released last: as long as the intent stands, the reaper finishes what a crash cuts off here.
     await this.aliases.pointFirst(model, version);
+    const published = await this.versions.get(model, version);
+    await this.letGo(lease, published);
+    return published;
+  }
+
+  /** Makes blobs of what was written; those that others made first take the place of ours. */
+  private async seal(doc: VersionDoc, lease: UploadLease): Promise<readonly ArtifactFile[]> {
+    const { _id, model, version, uploadId } = doc;
+    const files = await this.artifacts.seal(
+      doc.files,
+      lease,
+      (path) => `${model}/${version}/${path}`,
+    );
+    const isChanged = files !== doc.files;
+    await this.versions.markVerifying(
+      _id,
+      uploadId,
+      isChanged ? { files, ...storedFacts(files, lease.uploadId) } : {},
+    );
+    return files;
+  }
+
+  /**
+   * Reads back what the test load has not read, but for blobs that a ready version has proven.
+   *
+   * @throws ArtifactCorruptError
+   */
+  private async readBack(
+    files: readonly ArtifactFile[],
+    provenPaths: readonly string[],
+  ): Promise<void> {
+    const open = files.filter(({ path }) => !provenPaths.includes(path));
+    if (open.length === 0) return;
+    const proven = await this.versions.provenAmong(blobsOf(open));
+    for (const { ref } of open) {
+      await this.artifacts.verifySegments(
+        ref.segments.filter(({ blob }) => !proven.has(blob.toHexString())),
+      );
+    }
+  }
+
+  /** Frees what the upload relied upon on the way, without its version needing it in the end. */
+  private async letGo(lease: UploadLease, { files }: VersionDoc): Promise<void> {
+    const named = new Set(blobsOf(files).map((id) => id.toHexString()));
+    const spare = lease.uses.filter((id) => !named.has(id.toHexString()));
+    await lease.end();
+    await this.remover.free(spare);
     await lease.release();
-    return await this.versions.get(model, version);
   }
 
   /**
@@ -226,39 +306,59 @@ export class PublishService {
       lease.stop();
       throw error;
     }
+    const cause = await this.blameStored(doc, lease, error);
     if (failed) await this.discard(lease);
     else lease.stop();
-    throw rejection(doc, failure, error);
+    throw rejection(doc, failure, cause);
   }
 
-  /** Another version has the same content: ours goes, and the answer is that one once it is ready. */
-  private async yieldTo(twin: VersionDoc, lease: UploadLease): Promise<Published> {
-    const { model } = twin;
-    await this.discard(lease);
-    const until = Date.now() + TWIN_WAIT_MS;
-    let version = await this.versions.get(model, twin.version);
-    while ((version.state === 'pending' || version.state === 'verifying') && Date.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, TWIN_POLL_MS));
-      version = await this.versions.get(model, twin.version);
-    }
-    if (version.state === 'ready') {
-      await this.aliases.pointFirst(model, version.version);
-      return { version, created: false };
-    }
-    throw new VersionRejectedError(
-      `The same content is version ${version.version} of ${model}, which is ${version.state}`,
-      { model, version: version.version, failure: version.failure },
+  /**
+   * Finds out whose bytes are damaged. Blobs of others that are will not be used again, so that the
+   * next try stores its own; the upload itself did nothing wrong.
+   */
+  private async blameStored(doc: VersionDoc, lease: UploadLease, error: unknown): Promise<unknown> {
+    if (!(error instanceof ArtifactCorruptError)) return error;
+    const stored = (await this.versions.find(doc.model, doc.version)) ?? doc;
+    const damaged = await this.artifacts.retireDamaged(stored.files);
+    if (damaged.every((blob) => uploadOf(blob).equals(lease.uploadId))) return error;
+    return new StoredBytesDamagedError(
+      'Bytes that were stored before and are the same in this upload turned out to be damaged; upload again, and they are stored anew',
+      { ...error.details, retryAfterSeconds: 1 },
+      { cause: error },
     );
   }
 
-  /** Removes what an upload wrote, as far as the database answers; the reaper takes the rest. */
+  /**
+   * Finds a version with the same content that is ready, waiting for one that is on its way; null
+   * when there is none, or it failed: then it is our turn.
+   */
+  private async awaitTwin(model: string, digest: string): Promise<VersionDoc | null> {
+    const until = Date.now() + TWIN_WAIT_MS;
+    for (;;) {
+      const twin = await this.versions.findByDigest(model, digest);
+      if (!twin || twin.state === 'ready') return twin;
+      if (Date.now() > until) {
+        throw new TwinPendingError(
+          `The same content is being published as version ${twin.version} of ${model}; upload again in a moment`,
+          { model, version: twin.version, retryAfterSeconds: 5 },
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, TWIN_POLL_MS));
+    }
+  }
+
+  /**
+   * Removes what an upload wrote, as far as the database answers; the reaper takes the rest. Does
+   * nothing when it was left to the reaper before.
+   */
   private async discard(lease: UploadLease): Promise<void> {
-    lease.stop();
+    if (lease.isStopped) return;
     try {
-      await this.artifacts.remove(lease.files.map((fileId) => ({ fileId })));
+      await lease.end();
+      await this.remover.freeUpload(lease.uploadId, lease.uses);
       await lease.release();
     } catch {
-      // The failure that led here is the one worth reporting, and the intents still stand.
+      // The failure that led here is the one worth reporting, and the intent still stands.
     }
   }
 
@@ -286,13 +386,35 @@ function inspectReceived(received: readonly ReceivedFile[], metadata: VersionMet
   );
 }
 
+/** What the files take up in the database, and how much of it the upload itself wrote. */
+function storedFacts(
+  files: readonly ArtifactFile[],
+  uploadId: ObjectId,
+): Pick<VersionDoc, 'blobs' | 'storedBytes' | 'addedBytes'> {
+  const segments = files.flatMap(({ ref }) => ref.segments);
+  return {
+    blobs: blobsOf(files),
+    storedBytes: storedBytesOf(segments),
+    addedBytes: storedBytesOf(segments.filter(({ blob }) => uploadOf(blob).equals(uploadId))),
+  };
+}
+
+/** The parent, where the metadata came before the files; what is wrong with them is said later. */
+function statedParent({ metadata }: PublishRequest): number | undefined {
+  try {
+    return metadata().parent;
+  } catch {
+    return undefined;
+  }
+}
+
 function total<T>(items: readonly T[], bytes: (item: T) => number): number {
   return items.reduce((sum, item) => sum + bytes(item), 0);
 }
 
 function draftVersion(
   model: string,
-  uploadId: string,
+  uploadId: ObjectId,
   received: readonly ReceivedFile[],
   inspection: Inspection,
   normalizedFrom: NormalizedFrom | null,
@@ -318,10 +440,9 @@ function draftVersion(
     recipe,
     declaredSignature,
   });
-  const storedBytes = total(files, ({ ref }) => ref.storedBytes);
   return {
     model,
-    uploadId,
+    uploadId: uploadId.toHexString(),
     state: 'pending',
     format,
     entry,
@@ -334,8 +455,7 @@ function draftVersion(
     normalizedDigest: normalizedDigest(normalized),
     files,
     rawBytes: total(files, ({ ref }) => ref.rawBytes),
-    storedBytes,
-    addedBytes: storedBytes,
+    ...storedFacts(files, uploadId),
     loadedBytes,
     signature,
     declaredSignature,

@@ -1,9 +1,13 @@
+import assert from 'node:assert/strict';
+
 import { type ArtifactRef } from '../artifacts/artifact';
+import { type ArtifactWriter } from '../artifacts/artifact-writer';
 import { InvalidInputError } from '../common/errors';
 import { isNormalizedPath } from '../formats/keras/normalized-path';
 import { wantsContent } from '../formats/inspect-artifact';
 import { type FileTraits } from '../formats/probe/file-kind';
 import { FileProbe } from '../formats/probe/file-probe';
+import { readWeightGroups } from '../formats/weight-groups';
 import { contentTypeOf } from './content-type';
 
 /** What all descriptions of an upload together may take of the memory: more could not be loaded. */
@@ -14,6 +18,9 @@ export interface UploadedPart {
   readonly path: string;
   readonly body: AsyncIterable<Uint8Array>;
 }
+
+/** Takes files in, and says where they are once all of them have come; may be asked again. */
+export type FileWriter = Pick<ArtifactWriter, 'plan' | 'write' | 'finish'>;
 
 export interface ReceivedFile {
   readonly path: string;
@@ -33,9 +40,9 @@ export interface ReceivedFile {
  */
 export async function receiveFiles(
   parts: AsyncIterable<UploadedPart>,
-  store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
+  writer: FileWriter,
 ): Promise<ReceivedFile[]> {
-  const received = await storeParts(checked(parts), store);
+  const received = await storeParts(checked(parts), writer);
   if (received.length === 0) {
     throw new InvalidInputError('The upload holds no files', [
       {
@@ -69,24 +76,36 @@ async function* checked(parts: AsyncIterable<UploadedPart>): AsyncGenerator<Uplo
 /** Stores files one after the other, whoever made them; in the order of their paths. */
 export async function storeParts(
   parts: AsyncIterable<UploadedPart>,
-  store: (body: AsyncIterable<Uint8Array>) => Promise<ArtifactRef>,
+  writer: FileWriter,
 ): Promise<ReceivedFile[]> {
-  const received: ReceivedFile[] = [];
+  const received: Omit<ReceivedFile, 'ref'>[] = [];
   let room = MAX_CONTENT_BYTES;
   for await (const { path, body } of parts) {
     const probe = new FileProbe();
     const kept: Kept = { pieces: [], bytes: 0, isWhole: wantsContent(path) };
-    const ref = await store(watched(body, probe, kept, room));
-    if (kept.isWhole) room -= kept.bytes;
+    await writer.write(path, watched(body, probe, kept, room));
+    const content = kept.isWhole ? Buffer.concat(kept.pieces) : undefined;
+    if (content) {
+      room -= content.length;
+      writer.plan(readWeightGroups(path, content));
+    }
     received.push({
       path,
       contentType: contentTypeOf(path),
-      ref,
-      ...(kept.isWhole ? { content: Buffer.concat(kept.pieces) } : {}),
+      ...(content ? { content } : {}),
       traits: await probe.finish(),
     });
   }
-  return received.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const refs = await writer.finish();
+  return received
+    .map((file) => ({ ...file, ref: refOf(refs, file.path) }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function refOf(refs: ReadonlyMap<string, ArtifactRef>, path: string): ArtifactRef {
+  const ref = refs.get(path);
+  assert(ref, 'the writer gives a reference for each file that it took in');
+  return ref;
 }
 
 /** The content of a file that may be a description, until there is too much of it. */
@@ -109,7 +128,7 @@ async function* watched(
       kept.isWhole = false;
       kept.pieces = [];
     }
-    // A copy: the store may hand the piece's memory to another thread.
+    // A copy: the piece can be a view of something much larger.
     if (kept.isWhole) kept.pieces.push(Uint8Array.from(piece));
     yield piece;
   }

@@ -1,6 +1,12 @@
 import { type LoadableVersion } from './version';
 import { type ReadyFacts } from './versions.repository';
 
+/** What a test load found out. */
+export interface TestLoadResult extends ReadyFacts {
+  /** Paths of the files whose bytes were read from the database and compared with their digests. */
+  readonly provenPaths: readonly string[];
+}
+
 /**
  * What publishing and moving aliases need of whoever runs models; bound in app.module.ts.
  *
@@ -8,7 +14,7 @@ import { type ReadyFacts } from './versions.repository';
  */
 export interface TestLoader {
   /** Loads a version from the database in an executor and runs it once, before it may become ready. */
-  testLoad(version: LoadableVersion): Promise<ReadyFacts>;
+  testLoad(version: LoadableVersion): Promise<TestLoadResult>;
   /** Makes a version answer its next request without loading, before an alias moves to it. */
   warm(version: LoadableVersion): Promise<void>;
 }

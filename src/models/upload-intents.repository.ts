@@ -1,24 +1,30 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
 
+import { uploadOf } from '../artifacts/blob.store';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 
 /**
- * Collection `uploadIntents`: a promise to finish one stored file, written before its first chunk.
+ * Collection `uploadIntents`: a promise to finish one upload, written before its first chunk.
  *
- * While the lease runs nobody touches the chunks; when it ran out they belong to the reaper,
- * unless a ready version names them.
+ * It stands for every blob whose id is made from its own. While the lease runs nobody touches
+ * them, nor the blobs of others in `uses`; when it ran out they belong to the reaper, as far as no
+ * version names them.
  */
 export interface UploadIntentDoc {
-  /** Id of the GridFS file. */
+  /** The upload; ids of its blobs begin like this one. */
   readonly _id: ObjectId;
-  readonly uploadId: string;
   readonly model: string;
   readonly leaseUntil: Date;
-  /** Set when the reaper has taken the upload over. */
+  /** Blobs of others that the upload relies on. */
+  readonly uses: readonly ObjectId[];
+  /** Set when the upload is over, or the reaper has taken it over: from then on it holds nothing. */
   readonly reaping?: boolean;
 }
+
+/** An upload that gave no sign of life for too long, or came to its end. */
+export type EndedUpload = Pick<UploadIntentDoc, '_id' | 'uses'>;
 
 /** How long an upload may give no sign of life. */
 export const LEASE_MS = 30_000;
@@ -31,53 +37,87 @@ export class UploadIntentsRepository {
     this.intents = db.collection('uploadIntents');
     schema.declare('uploadIntents', [
       { name: 'lease', key: { leaseUntil: 1 }, reason: 'the reaper looks for leases that ran out' },
-      { name: 'upload', key: { uploadId: 1 }, reason: 'renewal and release of a whole upload' },
+      { name: 'uses', key: { uses: 1 }, reason: 'whether an upload relies on a blob' },
     ]);
   }
 
-  async open(fileId: ObjectId, uploadId: string, model: string): Promise<void> {
+  async open(uploadId: ObjectId, model: string): Promise<void> {
     // The server's clock, here and below: leases must not depend on two machines agreeing.
     await this.intents.updateOne(
-      { _id: fileId },
-      [{ $set: { uploadId, model, leaseUntil: leaseEnd() } }],
+      { _id: uploadId },
+      [{ $set: { model, uses: [], leaseUntil: leaseEnd() } }],
       { upsert: true },
     );
   }
 
-  /** @returns how many intents of the upload are still held */
-  async renew(uploadId: string): Promise<number> {
-    const { matchedCount } = await this.intents.updateMany({ uploadId, reaping: { $ne: true } }, [
-      { $set: { leaseUntil: leaseEnd() } },
-    ]);
-    return matchedCount;
+  /** @returns false when the upload was taken over */
+  async use(uploadId: ObjectId, blobs: readonly ObjectId[]): Promise<boolean> {
+    const { matchedCount } = await this.intents.updateOne(held(uploadId), {
+      $push: { uses: { $each: [...blobs] } },
+    });
+    return matchedCount === 1;
   }
 
-  async release(uploadId: string): Promise<void> {
-    await this.intents.deleteMany({ uploadId });
+  /** @returns false when the upload was taken over */
+  async renew(uploadId: ObjectId): Promise<boolean> {
+    const { matchedCount } = await this.intents.updateOne(held(uploadId), [
+      { $set: { leaseUntil: leaseEnd() } },
+    ]);
+    return matchedCount === 1;
+  }
+
+  /** Declares an upload over: what it wrote and used is held by versions alone from here on. */
+  async end(uploadId: ObjectId): Promise<void> {
+    await this.intents.updateOne({ _id: uploadId }, { $set: { reaping: true } });
+  }
+
+  async release(uploadId: ObjectId): Promise<void> {
+    await this.intents.deleteOne({ _id: uploadId });
   }
 
   /**
    * Takes one upload over whose lease ran out, or any upload when nobody else can be writing: from
    * then on its writer cannot renew, and finds out before it publishes.
    */
-  async claimAbandoned(soleOwner: boolean): Promise<string | null> {
+  async claimAbandoned(soleOwner: boolean): Promise<EndedUpload | null> {
     const ranOut: Filter<UploadIntentDoc> = soleOwner
       ? {}
       : { $expr: { $lt: ['$leaseUntil', '$$NOW'] } };
-    const intent = await this.intents.findOne(ranOut);
-    if (!intent) return null;
-    const { uploadId } = intent;
-    const { matchedCount } = await this.intents.updateMany(
-      { uploadId, ...ranOut },
+    return await this.intents.findOneAndUpdate(
+      ranOut,
       { $set: { reaping: true } },
+      { projection: { uses: 1 }, returnDocument: 'after' },
     );
-    return matchedCount > 0 ? uploadId : null;
   }
 
-  async listFiles(uploadId: string): Promise<ObjectId[]> {
-    const docs = await this.intents.find({ uploadId }, { projection: { _id: 1 } }).toArray();
-    return docs.map(({ _id }) => _id);
+  /** Which of the blobs an upload that is under way writes or uses, as hex ids. */
+  async heldAmong(blobs: readonly ObjectId[]): Promise<ReadonlySet<string>> {
+    const uploads = new Map(
+      blobs.map((blob) => {
+        const upload = uploadOf(blob);
+        return [upload.toHexString(), upload] as const;
+      }),
+    );
+    const docs = await this.intents
+      .aggregate<EndedUpload>([
+        {
+          $match: {
+            reaping: { $ne: true },
+            $or: [{ _id: { $in: [...uploads.values()] } }, { uses: { $in: [...blobs] } }],
+          },
+        },
+        { $project: { uses: { $setIntersection: ['$uses', [...blobs]] } } },
+      ])
+      .toArray();
+    const writing = new Set(docs.map(({ _id }) => _id.toHexString()));
+    const ids = docs.flatMap(({ uses }) => uses.map((id) => id.toHexString()));
+    const written = blobs.filter((blob) => writing.has(uploadOf(blob).toHexString()));
+    return new Set([...ids, ...written.map((id) => id.toHexString())]);
   }
+}
+
+function held(uploadId: ObjectId): Filter<UploadIntentDoc> {
+  return { _id: uploadId, reaping: { $ne: true } };
 }
 
 function leaseEnd(): object {

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 
-import { ArtifactStore } from '../artifacts/artifact.store';
+import { BlobRemover } from '../artifacts/blob-remover';
 import { AliasesService } from './aliases.service';
 import { DeletionService } from './deletion.service';
-import { UploadIntentsRepository } from './upload-intents.repository';
+import { type EndedUpload, UploadIntentsRepository } from './upload-intents.repository';
 import { VersionsRepository } from './versions.repository';
 
 /**
@@ -18,7 +18,7 @@ export class UploadReaper {
   constructor(
     private readonly intents: UploadIntentsRepository,
     private readonly versions: VersionsRepository,
-    private readonly artifacts: ArtifactStore,
+    private readonly remover: BlobRemover,
     private readonly aliases: AliasesService,
     private readonly deletion: DeletionService,
   ) {}
@@ -32,14 +32,15 @@ export class UploadReaper {
   async reap(soleOwner = false): Promise<number> {
     let reaped = await this.deletion.finishDue();
     for (;;) {
-      const uploadId = await this.intents.claimAbandoned(soleOwner);
-      if (uploadId === null) return reaped;
-      await this.finish(uploadId);
+      const upload = await this.intents.claimAbandoned(soleOwner);
+      if (!upload) return reaped;
+      await this.finish(upload);
       reaped++;
     }
   }
 
-  private async finish(uploadId: string): Promise<void> {
+  private async finish({ _id, uses }: EndedUpload): Promise<void> {
+    const uploadId = _id.toHexString();
     const version = await this.versions.findByUpload(uploadId);
     if (version && (version.state === 'pending' || version.state === 'verifying')) {
       await this.versions.markFailed(version._id, uploadId, {
@@ -50,10 +51,9 @@ export class UploadReaper {
     const settled = version ? await this.versions.findByUpload(uploadId) : null;
     if (settled?.state === 'ready') {
       await this.aliases.pointFirst(settled.model, settled.version);
-    } else if (!settled || settled.state === 'failed' || settled.state === 'deleted') {
-      const files = await this.intents.listFiles(uploadId);
-      await this.artifacts.remove(files.map((fileId) => ({ fileId })));
     }
-    await this.intents.release(uploadId);
+    // Whatever the version names, if there is one, stays.
+    await this.remover.freeUpload(_id, uses);
+    await this.intents.release(_id);
   }
 }

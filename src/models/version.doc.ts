@@ -1,3 +1,5 @@
+import { type ObjectId } from 'mongodb';
+
 import { type ArtifactFile } from '../artifacts/artifact';
 import { type Signature } from '../common/tensor';
 import { type Recipe } from '../features/recipe';
@@ -36,9 +38,15 @@ export interface VersionDoc {
   /** Digest of the normalised files, which `digest` leaves out. */
   readonly normalizedDigest: string | null;
   readonly files: readonly ArtifactFile[];
+  /**
+   * Every blob that it takes to read the files, bases included: the one place that says what this
+   * version needs. Gone once it needs nothing any more.
+   */
+  readonly blobs?: readonly ObjectId[];
   readonly rawBytes: number;
+  /** Stored bytes of the distinct blobs of its files, whoever stored them. */
   readonly storedBytes: number;
-  /** Bytes that this version added to what the store held before. */
+  /** Of those, the bytes of blobs that this version's upload had to write. */
   readonly addedBytes: number;
   readonly loadedBytes: number;
   readonly signature: Signature;

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Collection, type Db, type Filter } from 'mongodb';
+import { type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
 
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
@@ -42,6 +42,9 @@ export interface VersionPage {
   /** The number that the page before ended with. */
   readonly after?: number;
 }
+
+/** Versions that are looked at together for the blobs that they name. */
+const NAMING_VERSIONS = 20;
 
 const MONGO_OPERATOR = { '=': '$eq', '>': '$gt', '>=': '$gte', '<': '$lt', '<=': '$lte' } as const;
 
@@ -92,12 +95,8 @@ export class VersionsRepository {
         partialFilterExpression: { state: 'deleting' },
         reason: 'deletions that a crash cut off',
       },
-      {
-        name: 'files',
-        key: { 'files.ref.fileId': 1 },
-        reason: 'whether stored bytes are referenced',
-      },
       { name: 'pins', key: { pins: 1 }, reason: 'what an alias of any model points at' },
+      { name: 'blobs', key: { blobs: 1 }, reason: 'whether stored bytes are referenced' },
     ]);
   }
 
@@ -155,8 +154,22 @@ export class VersionsRepository {
       .toArray();
   }
 
-  async markVerifying(id: string, uploadId: string): Promise<boolean> {
-    return await this.change(id, { state: 'pending', uploadId }, { $set: { state: 'verifying' } });
+  /** The newest version of a model whose bytes were proven. */
+  async findNewestReady(model: string): Promise<VersionDoc | null> {
+    return await this.versions.findOne({ model, state: 'ready' }, { sort: { version: -1 } });
+  }
+
+  /** Sets what became known as its blobs were sealed: where others already had the same content. */
+  async markVerifying(
+    id: string,
+    uploadId: string,
+    stored: Partial<Pick<VersionDoc, 'files' | 'blobs' | 'storedBytes' | 'addedBytes'>>,
+  ): Promise<boolean> {
+    return await this.change(
+      id,
+      { state: 'pending', uploadId },
+      { $set: { state: 'verifying', ...stored } },
+    );
   }
 
   /** The commit point of a publish: one document, from invisible to served. */
@@ -176,8 +189,44 @@ export class VersionsRepository {
     return await this.change(
       id,
       { state: { $in: ['pending', 'verifying'] }, uploadId },
-      { $set: { state: 'failed', failure }, $unset: { digestClaim: '' } },
+      { $set: { state: 'failed', failure }, $unset: { digestClaim: '', blobs: '' } },
     );
+  }
+
+  /** Lets go of a version's bytes, which then belong to whoever else names them, or to nobody. */
+  async releaseBlobs(id: string): Promise<void> {
+    await this.change(id, { state: 'deleting' }, { $unset: { blobs: '' } });
+  }
+
+  /** Which of the blobs a version needs, as hex ids. */
+  async namedAmong(blobs: readonly ObjectId[]): Promise<ReadonlySet<string>> {
+    return await this.amongBlobs(blobs, {});
+  }
+
+  /** Which of the blobs a ready version needs, as hex ids: they were read back, or loaded, at least once. */
+  async provenAmong(blobs: readonly ObjectId[]): Promise<ReadonlySet<string>> {
+    return await this.amongBlobs(blobs, { state: 'ready' });
+  }
+
+  private async amongBlobs(
+    blobs: readonly ObjectId[],
+    filter: Filter<VersionDoc>,
+  ): Promise<ReadonlySet<string>> {
+    const named = new Set<string>();
+    for (let open = [...blobs]; open.length > 0;) {
+      // A few at a time: versions that share one blob mostly share many.
+      const docs = await this.versions
+        .aggregate<{ blobs: ObjectId[] }>([
+          { $match: { ...filter, blobs: { $in: open } } },
+          { $limit: NAMING_VERSIONS },
+          { $project: { _id: 0, blobs: { $setIntersection: ['$blobs', open] } } },
+        ])
+        .toArray();
+      if (docs.length === 0) break;
+      for (const doc of docs) for (const id of doc.blobs) named.add(id.toHexString());
+      open = open.filter((id) => !named.has(id.toHexString()));
+    }
+    return named;
   }
 
   async markQuarantined(

@@ -20,7 +20,10 @@ const RSS_TTL_MS = 1_000;
  * A version is loaded at most once; loading it again answers with what is there.
  */
 export class ExecutorHost {
-  private readonly models = new Map<string, Promise<LoadedModel>>();
+  private readonly models = new Map<
+    string,
+    Promise<{ readonly model: LoadedModel; readonly readPaths: readonly string[] }>
+  >();
   private rss = { atMs: -Infinity, bytes: 0 };
 
   constructor(private readonly engine: Engine) {}
@@ -29,13 +32,16 @@ export class ExecutorHost {
     const key = versionKey(version);
     let loading = this.models.get(key);
     if (!loading) {
-      loading = this.engine.load(version, source);
+      const recorded = new RecordedSource(source);
+      loading = this.engine
+        .load(version, recorded)
+        .then((model) => ({ model, readPaths: recorded.paths }));
       this.models.set(key, loading);
       // A failed load is forgotten, so that it can be tried again.
       loading.catch(() => this.models.delete(key));
     }
-    const { bytes, inputs } = await loading;
-    return { bytes, inputs, vitals: this.vitals() };
+    const { model, readPaths } = await loading;
+    return { bytes: model.bytes, inputs: model.inputs, readPaths, vitals: this.vitals() };
   }
 
   async predict(
@@ -46,18 +52,18 @@ export class ExecutorHost {
     readonly inferMs: number;
     readonly vitals: Vitals;
   }> {
-    const model = await this.models.get(key);
-    if (!model) throw new ModelUnloadableError(`Version ${key} is not loaded here`, { key });
+    const loaded = await this.models.get(key);
+    if (!loaded) throw new ModelUnloadableError(`Version ${key} is not loaded here`, { key });
     const start = performance.now();
-    const outputs = await model.predict(inputs);
+    const outputs = await loaded.model.predict(inputs);
     return { outputs, inferMs: performance.now() - start, vitals: this.vitals() };
   }
 
   async unload(key: string): Promise<void> {
     const loading = this.models.get(key);
     this.models.delete(key);
-    const model = await loading?.catch(() => undefined);
-    await model?.dispose();
+    const loaded = await loading?.catch(() => undefined);
+    await loaded?.model.dispose();
   }
 
   stats(): ExecutorStats {
@@ -75,6 +81,24 @@ export class ExecutorHost {
       this.rss = { atMs: now, bytes: process.memoryUsage.rss() };
     }
     return { tensors: this.engine.tensorCount(), rssBytes: this.rss.bytes };
+  }
+}
+
+/** Remembers what was read: those bytes were compared with their digests. */
+class RecordedSource implements FileSource {
+  readonly paths: string[] = [];
+
+  constructor(private readonly source: FileSource) {}
+
+  async read(file: ArtifactFile): Promise<ArrayBuffer> {
+    const bytes = await this.source.read(file);
+    this.paths.push(file.path);
+    return bytes;
+  }
+
+  async *open(file: ArtifactFile): AsyncGenerator<Uint8Array> {
+    yield* this.source.open(file);
+    this.paths.push(file.path);
   }
 }
 

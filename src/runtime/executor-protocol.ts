@@ -1,4 +1,4 @@
-import { type ArtifactFile } from '../artifacts/artifact';
+import { type ArtifactFile, type BlobRef, blobRefOf, type SegmentRef } from '../artifacts/artifact';
 import { ArtifactCorruptError } from '../artifacts/artifact.errors';
 import { type ErrorKind, StoreError } from '../common/errors';
 import { type DType, type NamedTensors, type Tensor, type TensorSpec } from '../common/tensor';
@@ -12,9 +12,13 @@ import {
   TensorMismatchError,
 } from './runtime.errors';
 
-/** A file as it crosses the socket: JSON knows no ObjectId. */
+/** A blob as it crosses the socket: JSON knows no ObjectId. */
+export type WireBlob = Omit<BlobRef, 'blob'> & { readonly blob: string };
+export type WireSegment = WireBlob & { readonly base?: WireBlob };
 export type WireFile = Omit<ArtifactFile, 'ref'> & {
-  readonly ref: Omit<ArtifactFile['ref'], 'fileId'> & { readonly fileId: string };
+  readonly ref: Omit<ArtifactFile['ref'], 'segments'> & {
+    readonly segments: readonly WireSegment[];
+  };
 };
 export type WireVersion = Omit<LoadableVersion, 'files'> & { readonly files: readonly WireFile[] };
 
@@ -46,6 +50,8 @@ export interface ExecutorReplies {
   readonly load: {
     readonly bytes: number;
     readonly inputs: readonly TensorSpec[];
+    /** Paths of the files that were read for it and compared with their digests. */
+    readonly readPaths: readonly string[];
     readonly vitals: Vitals;
   };
   readonly predict: {
@@ -132,9 +138,17 @@ export function toWireVersion(version: LoadableVersion): WireVersion {
     ...version,
     files: version.files.map(({ ref, ...file }) => ({
       ...file,
-      ref: { ...ref, fileId: ref.fileId.toHexString() },
+      ref: { ...ref, segments: ref.segments.map(toWireSegment) },
     })),
   };
+}
+
+function toWireSegment({ base, ...segment }: SegmentRef): WireSegment {
+  return { ...toWireBlob(segment), ...(base ? { base: toWireBlob(base) } : {}) };
+}
+
+function toWireBlob(ref: BlobRef): WireBlob {
+  return { ...blobRefOf(ref), blob: ref.blob.toHexString() };
 }
 
 export function toWireError(error: unknown): WireError {

@@ -2,8 +2,9 @@ import type { io } from '@tensorflow/tfjs-core';
 import { type Db } from 'mongodb';
 
 import { ArtifactStore } from '../artifacts/artifact.store';
-import { declareBucket } from '../artifacts/bucket-schema';
-import { InlineCodec } from '../artifacts/codec/inline-codec';
+import { BlobRemover } from '../artifacts/blob-remover';
+import { declareBlobs } from '../artifacts/bucket-schema';
+import { InlineCodec } from '../artifacts/codec/inline.codec';
 import { InvalidInputError } from '../common/errors';
 import { type ModelRef } from '../common/model-ref';
 import { type EngineChoice } from '../config/config';
@@ -11,6 +12,7 @@ import { parseDto } from '../http/dto.pipe';
 import { KerasReader } from '../formats/keras/keras-reader';
 import { AliasMovesRepository } from '../models/alias-moves.repository';
 import { AliasesService } from '../models/aliases.service';
+import { BlobReferences } from '../models/blob-references';
 import { ModelsRepository } from '../models/models.repository';
 import { PublishService } from '../models/publish.service';
 import { type UploadedPart } from '../models/receive-files';
@@ -74,7 +76,7 @@ export class ModelLibrary {
 
   constructor(given: Db) {
     this.db = withGuarantees(given);
-    declareBucket(this.schema, 'artifacts');
+    declareBlobs(this.schema);
     this.artifacts = new ArtifactStore(this.db, new InlineCodec());
     this.models = new ModelsRepository(this.db, this.schema);
     this.versions = new VersionsRepository(this.db, this.schema);
@@ -138,12 +140,14 @@ export class ModelLibrary {
   private publisher(testLoader: TestLoader): PublishService {
     const { artifacts, models, versions, intents, moves, resolver } = this;
     const aliases = new AliasesService(moves, models, versions, artifacts, resolver, testLoader);
+    const remover = new BlobRemover(artifacts.blobs, new BlobReferences(intents, versions));
     return new PublishService(
       artifacts,
       models,
       versions,
       intents,
       aliases,
+      remover,
       new KerasReader(),
       testLoader,
     );

@@ -9,10 +9,9 @@ import { CONFIG } from '../config/config.tokens';
 import { LOGGER, type Logger } from '../http/logger';
 import { Metrics } from '../metrics/metrics';
 import { QuarantineService } from '../models/quarantine.service';
-import { type TestLoader } from '../models/test-loader.port';
+import { type TestLoader, type TestLoadResult } from '../models/test-loader.port';
 import { type LoadableVersion } from '../models/version';
 import { VersionLeases } from '../models/version-leases.service';
-import { type ReadyFacts } from '../models/versions.repository';
 import { allowedEngines, engineFor, isStale, LARGE_BATCH_ROWS } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { hasNativePackage } from './engines/native-package';
@@ -133,7 +132,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
   }
 
   /** @throws ModelUnloadableError naming what is missing, when no allowed engine runs the version */
-  async testLoad(version: LoadableVersion): Promise<ReadyFacts> {
+  async testLoad(version: LoadableVersion): Promise<TestLoadResult> {
     return await this.tests.run(version, this.allowed);
   }
 

@@ -1,7 +1,7 @@
 import { StoreError } from '../common/errors';
 import { type TensorSpec } from '../common/tensor';
 import { type EngineReport, type LoadableVersion } from '../models/version';
-import { type ReadyFacts } from '../models/versions.repository';
+import { type TestLoadResult } from '../models/test-loader.port';
 import { LAST_RESORT } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
@@ -26,7 +26,7 @@ export class TestLoad {
   ) {}
 
   /** @throws ModelUnloadableError when none of the engines runs the version; says what each lacks */
-  async run(version: LoadableVersion, engines: readonly EngineName[]): Promise<ReadyFacts> {
+  async run(version: LoadableVersion, engines: readonly EngineName[]): Promise<TestLoadResult> {
     if (version.format === 'opaque') return nothingToProve(version);
     const reports: Partial<Record<EngineName, EngineReport>> = {};
     const reasons: string[] = [];
@@ -54,8 +54,8 @@ export class TestLoad {
   private async prove(
     version: LoadableVersion,
     executor: Executor,
-  ): Promise<Omit<ReadyFacts, 'engines'> & { readonly report: EngineReport }> {
-    const { bytes, inputs } = await executor.load(version, this.loadDeadlineMs);
+  ): Promise<Omit<TestLoadResult, 'engines'> & { readonly report: EngineReport }> {
+    const { bytes, inputs, readPaths } = await executor.load(version, this.loadDeadlineMs);
     const { signature, msPerBatch, rowsApart, warnings } = await proveModel(
       declaredOrOwn(version.signature.inputs, inputs),
       async (tensors) => await executor.predict(version, tensors, this.predictDeadlineMs),
@@ -66,13 +66,14 @@ export class TestLoad {
       report: { ok: true, measuredWith: executor.description, msPerBatch, rowsApart },
       warnings,
       loadedBytes: Math.max(bytes, version.loadedBytes),
+      provenPaths: readPaths,
     };
   }
 }
 
 /** Files that are only kept are proven by their digests alone. */
-function nothingToProve({ signature, loadedBytes }: LoadableVersion): ReadyFacts {
-  return { signature, loadedBytes, engines: {}, warnings: [] };
+function nothingToProve({ signature, loadedBytes }: LoadableVersion): TestLoadResult {
+  return { signature, loadedBytes, engines: {}, warnings: [], provenPaths: [] };
 }
 
 /** What the inspection could not find out about the inputs, the loaded model may know. */

@@ -1,12 +1,12 @@
 import { type MongoClient, ObjectId } from 'mongodb';
 
-import { type ArtifactFile } from '../artifacts/artifact';
+import { type ArtifactFile, type BlobRef } from '../artifacts/artifact';
 import { ArtifactStore } from '../artifacts/artifact.store';
-import { InlineCodec } from '../artifacts/codec/inline-codec';
+import { InlineCodec } from '../artifacts/codec/inline.codec';
 import { createClient } from '../mongo/connect';
 import { asStoreError } from '../mongo/mongo-failure';
 import { type FileSource } from './engines/engine';
-import { type ExecutorDatabase, type WireFile } from './executor-protocol';
+import { type ExecutorDatabase, type WireBlob, type WireFile } from './executor-protocol';
 
 /** One load at a time reads through these, and one more may check the server. */
 const POOL_SIZE = 2;
@@ -49,5 +49,13 @@ export class VersionFilesStore implements FileSource {
 
 /** The inverse of how a file is sent to an executor. */
 export function fromWireFile({ ref, ...file }: WireFile): ArtifactFile {
-  return { ...file, ref: { ...ref, fileId: ObjectId.createFromHexString(ref.fileId) } };
+  const segments = ref.segments.map(({ base, ...segment }) => ({
+    ...fromWireBlob(segment),
+    ...(base ? { base: fromWireBlob(base) } : {}),
+  }));
+  return { ...file, ref: { ...ref, segments } };
+}
+
+function fromWireBlob({ blob, ...rest }: WireBlob): BlobRef {
+  return { ...rest, blob: ObjectId.createFromHexString(blob) };
 }

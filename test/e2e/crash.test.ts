@@ -68,7 +68,7 @@ const leftovers = async (): Promise<{ chunks: number; intents: number; unready: 
   await inDatabase(async (client) => {
     const db = client.db('gridstow');
     const versions = await db.collection('versions').find({ state: 'ready' }).toArray();
-    const referenced = versions.flatMap(({ files }) => files.map(({ ref }: any) => ref.fileId));
+    const referenced = versions.flatMap(({ blobs }) => blobs);
     return {
       chunks: await db
         .collection('artifacts.chunks')
@@ -83,7 +83,7 @@ const leftovers = async (): Promise<{ chunks: number; intents: number; unready: 
 describe('kill -9 of the service', () => {
   it('in the middle of an upload leaves the old state, and nothing half-done (2, 3)', async () => {
     expect((await upload(service.url, 'digits', v1)).status).toBe(201);
-    const abort = await beginUpload('digits', 12_000_000);
+    const abort = await beginUpload('digits', 60_000_000);
 
     await service.kill('SIGKILL');
     abort();

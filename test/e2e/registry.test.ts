@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { buffer } from 'node:stream/consumers';
 
 import { zipSync } from 'fflate';
+import { type ObjectId } from 'mongodb';
 import { extract, pack } from 'tar-stream';
 
 import { bootService, type BootedService } from '../support/boot';
@@ -557,7 +558,9 @@ describe('download', () => {
     await sendJson('PUT', `${api}/models/${damaged}/aliases/next`, { version: 2 });
     const doc = await service.db.collection('versions').findOne({ model: damaged, version: 2 });
     const target = doc?.['files'].find(({ path }: { path: string }) => path.endsWith('.bin'));
-    await service.db.collection('artifacts.chunks').deleteOne({ files_id: target.ref.fileId });
+    await service.db.collection('artifacts.chunks').deleteOne({
+      files_id: target.ref.segments[0].blob,
+    });
 
     const { status, body } = await get(`/models/${damaged}/versions/2/files/${target.path}`);
 
@@ -704,7 +707,9 @@ describe('aliases', () => {
     await put(model, 'live', { version: 2 });
     const doc = await service.db.collection('versions').findOne({ model, version: 1 });
     const target = doc?.['files'].find(({ path }: { path: string }) => path.endsWith('.bin'));
-    await service.db.collection('artifacts.chunks').deleteOne({ files_id: target.ref.fileId });
+    await service.db.collection('artifacts.chunks').deleteOne({
+      files_id: target.ref.segments[0].blob,
+    });
 
     const { status, body } = await rollback(model, { to: 'previous' });
 
@@ -757,18 +762,28 @@ describe('delete', () => {
   });
 
   it('frees the bytes of a version and never gives its number again', async () => {
-    const model = await twoVersions();
+    const model = freshModel();
+    const notes = { 'notes.txt': randomBytes(5000) };
+    await upload(service.url, model, v1);
+    await upload(service.url, model, { ...v1, ...notes });
     const doc = await service.db.collection('versions').findOne({ model, version: 2 });
-    const ids = doc?.['files'].map(({ ref }: any) => ref.fileId);
+    const own = doc?.['files'].find(({ path }: { path: string }) => path === 'notes.txt');
+    const [{ blob }] = own.ref.segments;
+    const blobs = async (ids: ObjectId[]) => ({
+      chunks: await service.db
+        .collection('artifacts.chunks')
+        .countDocuments({ files_id: { $in: ids } }),
+      files: await service.db.collection('artifacts.files').countDocuments({ _id: { $in: ids } }),
+    });
+    expect(await blobs([blob])).toEqual({ chunks: 1, files: 1 });
 
     expect((await sendJson('DELETE', `${api}/models/${model}/versions/2`)).status).toBe(204);
 
     expect((await get(`/models/${model}/versions/2`)).status).toBe(404);
-    const left = { files_id: { $in: ids } };
-    expect(await service.db.collection('artifacts.chunks').countDocuments(left)).toBe(0);
-    expect(
-      await service.db.collection('artifacts.files').countDocuments({ _id: { $in: ids } }),
-    ).toBe(0);
+    expect(await blobs([blob])).toEqual({ chunks: 0, files: 0 });
+    // What the other version has as well stays.
+    const shared = doc?.['blobs'].filter((id: ObjectId) => !id.equals(blob));
+    expect(await blobs(shared)).toEqual({ chunks: shared.length, files: shared.length });
     expect((await upload(service.url, model, v2)).body).toMatchObject({ version: 3 });
   });
 
@@ -841,7 +856,9 @@ describe('delete', () => {
     await upload(service.url, model, v1);
     const doc = await service.db.collection('versions').findOne({ model, version: 1 });
     const target = doc?.['files'].find(({ path }: { path: string }) => path.endsWith('.bin'));
-    await service.db.collection('artifacts.chunks').deleteOne({ files_id: target.ref.fileId });
+    await service.db.collection('artifacts.chunks').deleteOne({
+      files_id: target.ref.segments[0].blob,
+    });
     expect((await get(`/models/${model}/versions/1/files/${target.path}`)).status).toBe(500);
 
     const { status, body } = await upload(service.url, model, v1);

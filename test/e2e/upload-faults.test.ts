@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 
@@ -16,12 +17,12 @@ afterAll(async () => {
 });
 
 /** Waits until nothing of any upload is left that a ready version does not name. */
-async function expectNothingLeft(): Promise<void> {
+async function expectNothingLeft(of = service): Promise<void> {
   const state = async () => ({
-    chunks: await service.db.collection('artifacts.chunks').countDocuments(),
-    files: await service.db.collection('artifacts.files').countDocuments(),
-    intents: await service.db.collection('uploadIntents').countDocuments(),
-    versions: await service.db.collection('versions').countDocuments(),
+    chunks: await of.db.collection('artifacts.chunks').countDocuments(),
+    files: await of.db.collection('artifacts.files').countDocuments(),
+    intents: await of.db.collection('uploadIntents').countDocuments(),
+    versions: await of.db.collection('versions').countDocuments(),
   });
   for (let tries = 0; tries < 100; tries++) {
     if (Object.values(await state()).every((count) => count === 0)) return;
@@ -36,26 +37,25 @@ const part = (filename: string): string =>
 
 describe('an upload that is cut off', () => {
   it('by a client that goes away leaves nothing (1)', async () => {
-    const sending = request(`${service.url}/api/models/cut/versions`, {
+    const large = await bootService({ GRIDSTOW_MAX_UPLOAD_MB: '256' });
+    const chunks = large.db.collection('artifacts.chunks');
+    const sending = request(`${large.url}/api/models/cut/versions`, {
       method: 'POST',
       headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
     });
     sending.on('error', () => undefined);
     sending.write(part('weights.bin'));
-    for (let sent = 0; sent < 40; sent++) {
-      sending.write(randomBytes(100_000));
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    // By now chunks are in the database.
-    while ((await service.db.collection('artifacts.chunks').countDocuments()) === 0) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    // More than is held back in memory, until chunks are in the database.
+    while ((await chunks.countDocuments({}, { limit: 1 })) === 0) {
+      if (!sending.write(randomBytes(1_000_000))) await once(sending, 'drain');
     }
 
     sending.destroy();
 
-    await expectNothingLeft();
-    const { status } = await sendJson('GET', `${service.url}/api/models/cut`);
+    await expectNothingLeft(large);
+    const { status } = await sendJson('GET', `${large.url}/api/models/cut`);
     expect(status).toBe(404);
+    await large.close();
   });
 
   it('before the length it announced is refused with 400 (30)', async () => {

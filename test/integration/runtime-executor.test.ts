@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { type ObjectId } from 'mongodb';
 
+import { blobsOf } from '../../src/artifacts/artifact';
 import { type EngineName } from '../../src/runtime/engines/engine';
 import { hasNativePackage } from '../../src/runtime/engines/native-package';
 import { Executor } from '../../src/runtime/executor';
@@ -268,7 +269,7 @@ describe('Executor', () => {
       const executor = await onDatabase();
       const version = await storeVersion(database.db, quick);
       const weights = version.files.find(({ path }) => path === 'weights.bin');
-      const files_id = weights!.ref.fileId;
+      const files_id = weights!.ref.segments[0]!.blob;
       const chunk = await database.db.collection('artifacts.chunks').findOne({ files_id });
       const data = Buffer.from((chunk!['data'] as { buffer: Uint8Array }).buffer);
       data[0]! ^= 1;
@@ -287,7 +288,7 @@ describe('Executor', () => {
       const version = await storeVersion(database.db, quick);
       await database.db
         .collection<{ files_id: ObjectId }>('artifacts.chunks')
-        .deleteMany({ files_id: { $in: version.files.map(({ ref }) => ref.fileId) } });
+        .deleteMany({ files_id: { $in: blobsOf(version.files) } });
 
       await expect(executor.load(version, DEADLINE_MS)).rejects.toMatchObject({ kind: 'corrupt' });
     });

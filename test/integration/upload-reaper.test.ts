@@ -1,5 +1,6 @@
 import { ObjectId } from 'mongodb';
 
+import { blobIdAt, mintUploadId } from '../../src/artifacts/blob.store';
 import { UploadReaper } from '../../src/models/upload-reaper.service';
 import { bootService, type BootedService } from '../support/boot';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
@@ -23,14 +24,12 @@ const LONG_AGO = new Date('2020-01-01');
 /** Leaves the store as a process does that died at some point of an upload. */
 async function interruptedUpload(state: string | null, leaseUntil = LONG_AGO): Promise<ObjectId> {
   const { db } = service;
-  const fileId = new ObjectId();
-  await db.collection('uploadIntents').insertOne({
-    _id: fileId,
-    uploadId: 'dead',
-    model: 'digits',
-    leaseUntil,
-  });
-  await db.collection('artifacts.chunks').insertOne({ files_id: fileId, n: 0, data: 'x' });
+  const uploadId = mintUploadId();
+  await db
+    .collection('uploadIntents')
+    .insertOne({ _id: uploadId, model: 'digits', leaseUntil, uses: [] });
+  const blob = blobIdAt(uploadId, 7);
+  await db.collection('artifacts.chunks').insertOne({ files_id: blob, n: 0, data: 'x' });
   if (state !== null) {
     const doc = await db.collection('versions').findOne({ model: 'digits', version: 1 });
     await db.collection<{ _id: string; [field: string]: unknown }>('versions').insertOne({
@@ -38,18 +37,19 @@ async function interruptedUpload(state: string | null, leaseUntil = LONG_AGO): P
       _id: 'digits/2',
       version: 2,
       state,
-      uploadId: 'dead',
+      uploadId: uploadId.toHexString(),
       digest: 'sha256:other',
       digestClaim: 'sha256:other',
       pins: [],
       files: [],
+      blobs: [blob],
     });
   }
-  return fileId;
+  return blob;
 }
 
-async function chunksOf(fileId: ObjectId): Promise<number> {
-  return await service.db.collection('artifacts.chunks').countDocuments({ files_id: fileId });
+async function chunksOf(blob: ObjectId): Promise<number> {
+  return await service.db.collection('artifacts.chunks').countDocuments({ files_id: blob });
 }
 
 describe('UploadReaper', () => {
@@ -94,14 +94,10 @@ describe('UploadReaper', () => {
     const { db } = service;
     const doc = await db.collection('versions').findOne({ version: 1 });
     await db.collection('aliasMoves').deleteMany({});
-    await db.collection('uploadIntents').insertMany(
-      doc?.['files'].map(({ ref }: any) => ({
-        _id: ref.fileId,
-        uploadId: doc['uploadId'],
-        model: 'digits',
-        leaseUntil: LONG_AGO,
-      })),
-    );
+    await db.collection<{ _id: ObjectId }>('uploadIntents').insertOne({
+      _id: ObjectId.createFromHexString(doc?.['uploadId']),
+      ...{ model: 'digits', leaseUntil: LONG_AGO, uses: [] },
+    });
 
     await reaper.reap();
 
@@ -116,7 +112,7 @@ describe('UploadReaper', () => {
     await upload(service.url, 'digits', files);
     const { db } = service;
     const doc = await db.collection('versions').findOne({ version: 1 });
-    const ids = doc?.['files'].map(({ ref }: any) => ref.fileId);
+    const ids = doc?.['blobs'];
     await db
       .collection('versions')
       .updateOne({ version: 1 }, { $set: { state: 'deleting', pins: [] } });

@@ -10,8 +10,7 @@ async function main() {
     Promise.resolve(Uint8Array.from(readFileSync(join(folder, path))).buffer);
   const executor = await Executor.start({ engine: 'cpu', files: { read }, log: () => {} });
   if (folder !== undefined) {
-    const fileId = { toHexString: () => '0'.repeat(24) };
-    const files = readdirSync(folder).map((path) => ({ path, ref: { fileId } }));
+    const files = readdirSync(folder).map((path) => ({ path, ref: { segments: [] } }));
     const version = {
       model: 'endless',
       version: 1,

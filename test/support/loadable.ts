@@ -95,14 +95,12 @@ function unstoredFile(path: string, bytes: Uint8Array): ArtifactFile {
     path,
     contentType: 'application/octet-stream',
     ref: {
-      fileId: new ObjectId(),
-      codec: 'raw',
       sha256,
       rawBytes: bytes.length,
-      storedSha256: sha256,
       storedBytes: bytes.length,
-      blockBytes: 1024 * 1024,
-      blockLengths: [],
+      segments: [
+        { blob: new ObjectId(), sha256, rawBytes: bytes.length, storedBytes: bytes.length },
+      ],
     },
   };
 }

@@ -1,5 +1,7 @@
 import { pino } from 'pino';
 
+import { ArtifactStore } from '../../src/artifacts/artifact.store';
+import { InlineCodec } from '../../src/artifacts/codec/inline.codec';
 import { type Config, readConfig } from '../../src/config/config';
 import { Metrics } from '../../src/metrics/metrics';
 import { AliasMovesRepository } from '../../src/models/alias-moves.repository';
@@ -35,11 +37,12 @@ export async function startRuntime(
   const versions = new VersionsRepository(database.db, schema);
   const models = new ModelsRepository(database.db, schema);
   const moves = new AliasMovesRepository(database.db, schema);
+  const artifacts = new ArtifactStore(database.db, new InlineCodec());
   const resolver = new VersionResolver(models, versions, moves);
   const runtime = new ModelRuntime(
     runtimeConfig(database, overrides),
     logger,
-    new QuarantineService(versions, resolver, logger),
+    new QuarantineService(versions, artifacts, resolver, logger),
     new Metrics(),
     new VersionLeases(new VersionLeasesRepository(database.db, schema), versions),
   );
