@@ -1,4 +1,5 @@
-import { decodeSegment, encodeSegment } from './segment';
+import { decodeSegment } from './segment-decoder';
+import { encodeSegment } from './segment-encoder';
 import { type SegmentCodec, type SegmentHint } from './segment.codec';
 import { sha256 } from './sha256';
 

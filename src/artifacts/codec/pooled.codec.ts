@@ -2,7 +2,8 @@ import { Worker } from 'node:worker_threads';
 
 import { entryPath } from '../../common/entry-path';
 import { CodecError, CodecUnavailableError } from './codec.errors';
-import { decodeSegment, encodeSegment } from './segment';
+import { decodeSegment } from './segment-decoder';
+import { encodeSegment } from './segment-encoder';
 import { type Numbered, type SegmentJob, type SegmentResult } from './segment-job';
 import { type SegmentCodec, type SegmentHint } from './segment.codec';
 import { sha256 } from './sha256';

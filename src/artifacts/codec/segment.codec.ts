@@ -30,7 +30,7 @@ export interface SegmentHint {
 export interface SegmentCodec {
   /** SHA-256 of the bytes, lowercase hex. */
   hash(raw: Uint8Array): Promise<string>;
-  /** Encodes; the result is at most `SEGMENT_OVERHEAD_BYTES` per started block longer than `raw`. */
+  /** Encodes; the result is at most one byte longer than `raw`. */
   encode(raw: Uint8Array, hint?: SegmentHint): Promise<Uint8Array>;
   /**
    * Decodes into `target`, whose length must be that of the raw bytes. `base` is what `encode` was

@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 
 import { CodecError } from './codec.errors';
-import { decodeSegment, encodeSegment } from './segment';
+import { decodeSegment } from './segment-decoder';
+import { encodeSegment } from './segment-encoder';
 import { type Numbered, type SegmentJob, type SegmentResult } from './segment-job';
 import { sha256 } from './sha256';
 

@@ -1,26 +1,99 @@
-import { Compressor } from 'zstd-napi';
-import { DCtx, getFrameContentSize } from 'zstd-napi/binding';
+import { CCtx, compressBound, CParameter, DCtx, Strategy } from 'zstd-napi/binding';
 
 import { CodecError } from './codec.errors';
 
-let compressor: Compressor | undefined;
-let decompressor: DCtx | undefined;
+/**
+ * Ways to call zstd; its frames do not tell them apart.
+ *
+ * Bytes without repeats are best coded by their frequencies alone, and the search for repeats only
+ * takes time and spoils the statistics: `plain17` hardly searches. The number is the power of two
+ * after which the statistics begin anew.
+ */
+export const ZSTD_SETTINGS = ['plain17', 'plain15', 'plain14', 'plain13', 'fast', 'dense'] as const;
+export type ZstdSetting = (typeof ZSTD_SETTINGS)[number];
 
-export function compressFrame(raw: Uint8Array): Uint8Array {
-  compressor ??= new Compressor();
-  return compressor.compress(raw);
+/** Magic number, descriptor with a size of 4 bytes in a single segment; the size follows. */
+const FRAME_START = [0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+const FRAME_HEADER_BYTES = FRAME_START.length + 4;
+
+/** Magic number, an empty descriptor and the window: what the compressor writes, and nobody needs. */
+export const LEAD_BYTES = 6;
+
+const compressors = new Map<ZstdSetting, CCtx>();
+let decompressor: DCtx | undefined;
+let trial = new Uint8Array(0);
+let scratch = new Uint8Array(0);
+
+/** Room that `compressInto` needs behind `at`. */
+export function roomFor(rawBytes: number): number {
+  return compressBound(rawBytes);
 }
 
-/** @throws CodecError unless the frame holds exactly what fits into `target` */
-export function decompressFrame(frame: Uint8Array, target: Uint8Array): void {
+/**
+ * Writes the blocks of a zstd frame, without the frame's header, to `target` from `at` on.
+ *
+ * Uses the `LEAD_BYTES` before `at` for a moment.
+ */
+export function compressInto(
+  raw: Uint8Array,
+  target: Uint8Array,
+  at: number,
+  setting: ZstdSetting,
+): number {
+  const start = at - LEAD_BYTES;
+  const before = target.slice(start, at);
+  const written = compressorFor(setting).compress2(target.subarray(start), raw);
+  target.set(before, start);
+  return written - LEAD_BYTES;
+}
+
+/** How many bytes `compressInto` would write. */
+export function packedBytes(raw: Uint8Array, setting: ZstdSetting): number {
+  if (trial.length < compressBound(raw.length)) trial = new Uint8Array(compressBound(raw.length));
+  return compressorFor(setting).compress2(trial, raw) - LEAD_BYTES;
+}
+
+/** @throws CodecError unless the blocks hold exactly what fits into `target` */
+export function decompressFrom(blocks: Uint8Array, target: Uint8Array): void {
+  // More than that is no encoding of these bytes, and must not make us take memory for it.
+  if (blocks.length > compressBound(target.length)) throw damaged();
+  const length = FRAME_HEADER_BYTES + blocks.length;
+  if (scratch.length < length) {
+    scratch = new Uint8Array(FRAME_HEADER_BYTES + compressBound(target.length));
+    scratch.set(FRAME_START);
+  }
+  new DataView(scratch.buffer).setUint32(FRAME_START.length, target.length, true);
+  scratch.set(blocks, FRAME_HEADER_BYTES);
   decompressor ??= new DCtx();
-  let written = -1;
+  let written: number;
   try {
-    if (getFrameContentSize(frame) === target.length) {
-      written = decompressor.decompress(target, frame);
-    }
+    written = decompressor.decompress(target, scratch.subarray(0, length));
   } catch (cause) {
     throw new CodecError('A stored block cannot be decompressed', {}, { cause });
   }
-  if (written !== target.length) throw new CodecError('A stored block has another length');
+  if (written !== target.length) throw damaged();
+}
+
+function compressorFor(setting: ZstdSetting): CCtx {
+  const known = compressors.get(setting);
+  if (known) return known;
+  const context = new CCtx();
+  // The raw length is known from elsewhere; without it the header has always the same length.
+  context.setParameter(CParameter.contentSizeFlag, 0);
+  if (setting === 'fast' || setting === 'dense') {
+    context.setParameter(CParameter.compressionLevel, setting === 'fast' ? 3 : 19);
+  } else {
+    context.setParameter(CParameter.compressionLevel, 1);
+    context.setParameter(CParameter.strategy, Strategy.fast);
+    context.setParameter(CParameter.minMatch, 7);
+    context.setParameter(CParameter.hashLog, 6);
+    // A zstd block, which brings its own statistics, is no longer than the window.
+    context.setParameter(CParameter.windowLog, Number(setting.slice('plain'.length)));
+  }
+  compressors.set(setting, context);
+  return context;
+}
+
+function damaged(): CodecError {
+  return new CodecError('A stored block is not what was encoded');
 }
