@@ -28,7 +28,8 @@ const LONG_SEARCH_BYTES = 256 * 1024;
 /** Planes must win by this much on a sample: one frame is decoded faster. */
 const PLANES_RATIO = 0.995;
 
-const ENTROPY_ONLY: readonly ZstdSetting[] = ['plain17', 'plain15', 'plain14', 'plain13'];
+const FRAME_SETTINGS: readonly ZstdSetting[] = ['plain15', 'plain14', 'plain13', 'near14', 'fast'];
+const PLANE_SETTINGS: readonly ZstdSetting[] = ['plain17', 'plain14', 'near14', 'fast'];
 
 const WIDTHS: Readonly<Record<WeightDtype, 1 | 2 | 4>> = {
   float32: 4,
@@ -61,7 +62,7 @@ export function planFor(raw: Uint8Array, base?: Uint8Array, dtype?: WeightDtype)
 }
 
 function planPlain(sample: Uint8Array, rawBytes: number): Plan {
-  const best = shortest(sample, [...ENTROPY_ONLY, 'fast']);
+  const best = shortest(sample, FRAME_SETTINGS);
   if (rawBytes > LONG_SEARCH_BYTES || best.bytes > sample.length * TEXT_RATIO) {
     return { layout: undefined, settings: [best.setting], bytes: best.bytes };
   }
@@ -82,7 +83,7 @@ function planPlanes(sample: Uint8Array, layout: PlaneLayout, isWhole: boolean): 
   for (let index = 0; index < layout.width; index++) {
     const plane = kernel.plane(index, count);
     const isFull = !isWhole && entropyBits(plane) > FULL_BITS;
-    const best = isFull ? undefined : shortest(plane, ['plain17', 'plain14', 'fast']);
+    const best = isFull ? undefined : shortest(plane, PLANE_SETTINGS);
     const isPacked = best && best.bytes < count;
     settings.push(isPacked ? best.setting : 'raw');
     bytes += isPacked ? best.bytes : count;

@@ -4,7 +4,7 @@ import { type BlockTag, headerBytes, type Method, NO_LAYOUT, writeHeader } from 
 import { BLOCK_BYTES, itemsOf, type PlaneLayout, stage } from './byte-planes';
 import { type Plan, planFor } from './plan';
 import { type SegmentHint } from './segment.codec';
-import { compressInto, LEAD_BYTES, roomFor, type ZstdSetting } from './zstd';
+import { compressInto, LEAD_BYTES, packedBytes, roomFor, type ZstdSetting } from './zstd';
 
 /** What an encoded segment can be longer than its raw bytes. */
 export const SEGMENT_OVERHEAD_BYTES = 1;
@@ -14,6 +14,8 @@ const KEPT_BYTES = 8 * 1024 * 1024;
 
 /** What blocks need beside what they stand for, generously. */
 const BLOCK_ROOM_BYTES = 4 * 1024;
+
+const WHOLE_FAST: Plan = { layout: undefined, settings: ['fast'], bytes: 0 };
 
 let output = new Uint8Array(0);
 
@@ -27,10 +29,14 @@ export function encodeSegment(raw: Uint8Array, hint: SegmentHint = {}): Uint8Arr
   if (output.length < room) output = new Uint8Array(room);
 
   const plan = planFor(raw, base, dtype);
-  const end =
-    !plan.layout && !base
-      ? writeBlock(raw, undefined, plan, LEAD_BYTES, true)
-      : writeBlocks(raw, hint, plan);
+  const isOneFrame = !plan.layout && !base;
+  let end = isOneFrame
+    ? writeBlock(raw, undefined, plan, LEAD_BYTES, true)
+    : writeBlocks(raw, hint, plan);
+  // Whole tensors can stand twice in a file that nothing is known of; no sample shows that.
+  if (!dtype && !base && raw.length > BLOCK_BYTES && end > packedBytes(raw, 'fast') + LEAD_BYTES) {
+    end = writeBlock(raw, undefined, WHOLE_FAST, LEAD_BYTES, true);
+  }
   // Nothing gained: one block that holds the bytes as they are.
   const encoded =
     end - LEAD_BYTES < raw.length + SEGMENT_OVERHEAD_BYTES

@@ -5,12 +5,29 @@ import { CodecError } from './codec.errors';
 /**
  * Ways to call zstd; its frames do not tell them apart.
  *
- * Bytes without repeats are best coded by their frequencies alone, and the search for repeats only
- * takes time and spoils the statistics: `plain17` hardly searches. The number is the power of two
- * after which the statistics begin anew.
+ * Weights hold no repeats, and the search for them only takes time and spoils the statistics: the
+ * `plain` ones code each byte by its frequency alone, `near` looks for close and cheap repeats. The
+ * number is the power of two of the bytes after which the statistics begin anew.
  */
-export const ZSTD_SETTINGS = ['plain17', 'plain15', 'plain14', 'plain13', 'fast', 'dense'] as const;
-export type ZstdSetting = (typeof ZSTD_SETTINGS)[number];
+export type ZstdSetting =
+  'plain17' | 'plain15' | 'plain14' | 'plain13' | 'near14' | 'fast' | 'dense';
+
+/** `ZSTD_c_literalCompressionMode`, which the binding passes on though it does not name it. */
+const LITERAL_MODE = 1002 as CParameter;
+const LITERALS_PACKED = 1;
+
+/** With the fast strategy the target length is how quickly the search gives up. */
+const NO_SEARCH = 131_072;
+
+const SETTINGS: Readonly<Record<ZstdSetting, readonly (readonly [CParameter, number])[]>> = {
+  plain17: plain(17),
+  plain15: plain(15),
+  plain14: plain(14),
+  plain13: plain(13),
+  near14: [...plain(14), [CParameter.hashLog, 14], [CParameter.targetLength, 8]],
+  fast: [[CParameter.compressionLevel, 3]],
+  dense: [[CParameter.compressionLevel, 19]],
+};
 
 /** Magic number, descriptor with a size of 4 bytes in a single segment; the size follows. */
 const FRAME_START = [0x28, 0xb5, 0x2f, 0xfd, 0xa0];
@@ -80,18 +97,22 @@ function compressorFor(setting: ZstdSetting): CCtx {
   const context = new CCtx();
   // The raw length is known from elsewhere; without it the header has always the same length.
   context.setParameter(CParameter.contentSizeFlag, 0);
-  if (setting === 'fast' || setting === 'dense') {
-    context.setParameter(CParameter.compressionLevel, setting === 'fast' ? 3 : 19);
-  } else {
-    context.setParameter(CParameter.compressionLevel, 1);
-    context.setParameter(CParameter.strategy, Strategy.fast);
-    context.setParameter(CParameter.minMatch, 7);
-    context.setParameter(CParameter.hashLog, 6);
-    // A zstd block, which brings its own statistics, is no longer than the window.
-    context.setParameter(CParameter.windowLog, Number(setting.slice('plain'.length)));
-  }
+  for (const [parameter, value] of SETTINGS[setting]) context.setParameter(parameter, value);
   compressors.set(setting, context);
   return context;
+}
+
+function plain(windowLog: number): [CParameter, number][] {
+  return [
+    [CParameter.compressionLevel, 1],
+    [CParameter.strategy, Strategy.fast],
+    [CParameter.minMatch, 7],
+    [CParameter.hashLog, 6],
+    [CParameter.targetLength, NO_SEARCH],
+    [LITERAL_MODE, LITERALS_PACKED],
+    // A zstd block, which brings its own statistics, is no longer than the window.
+    [CParameter.windowLog, windowLog],
+  ];
 }
 
 function damaged(): CodecError {
