@@ -1,8 +1,11 @@
 import { BLOCK_BYTES, type PlaneLayout } from './byte-planes';
 import { CodecError } from './codec.errors';
 
-/** How the body of a block stands for its raw bytes. */
-export const METHODS = ['raw', 'zstd', 'planes'] as const;
+/**
+ * How the body of a block stands for its raw bytes; `zstd` is a frame without its header, `frame` a
+ * whole one, which is decoded where it stands.
+ */
+export const METHODS = ['raw', 'zstd', 'planes', 'frame'] as const;
 export type Method = (typeof METHODS)[number];
 
 /** What the first byte of a block says. */

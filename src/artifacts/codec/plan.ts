@@ -17,30 +17,36 @@ export interface Plan {
 const FULL_BITS = 7.9;
 
 /** Below this the bytes themselves are tried in every way; above it a sample of them. */
-const SAMPLED_ABOVE_BYTES = 64 * 1024;
+export const SAMPLED_ABOVE_BYTES = 64 * 1024;
 const SAMPLE_PART_BYTES = 16 * 1024;
-const SAMPLE_PARTS = 4;
+const BYTES_PER_PART = 1024 * 1024;
+const MOST_PARTS = 4;
 
 /** What shrinks this much is text or the like, and repays a long search as long as it is short. */
 const TEXT_RATIO = 0.5;
-const LONG_SEARCH_BYTES = 256 * 1024;
+const LONG_SEARCH_BYTES = 1024 * 1024;
 
 /** Planes must win by this much on a sample: one frame is decoded faster. */
 const PLANES_RATIO = 0.995;
 
 const FRAME_SETTINGS: readonly ZstdSetting[] = ['plain15', 'plain14', 'plain13', 'near14', 'fast'];
 const PLANE_SETTINGS: readonly ZstdSetting[] = ['plain17', 'plain14', 'near14', 'fast'];
+/** Runs of numbers that did not change repeat, which a sample shows too little of. */
+const DELTA_SETTINGS: readonly ZstdSetting[] = ['near14', 'fast'];
 
-const WIDTHS: Readonly<Record<WeightDtype, 1 | 2 | 4>> = {
-  float32: 4,
-  int32: 4,
-  float16: 2,
-  bfloat16: 2,
-  uint16: 2,
-  int16: 2,
-  uint8: 1,
-  int8: 1,
-  bool: 1,
+const LAYOUTS: Readonly<Record<WeightDtype, readonly PlaneLayout[]>> = {
+  float32: [{ width: 4, rotate: true, phase: 0 }],
+  int32: [{ width: 4, rotate: false, phase: 0 }],
+  float16: [
+    { width: 2, rotate: true, phase: 0 },
+    { width: 2, rotate: false, phase: 0 },
+  ],
+  bfloat16: [{ width: 2, rotate: true, phase: 0 }],
+  uint16: [{ width: 2, rotate: false, phase: 0 }],
+  int16: [{ width: 2, rotate: false, phase: 0 }],
+  uint8: [],
+  int8: [],
+  bool: [],
 };
 
 /**
@@ -50,8 +56,11 @@ const WIDTHS: Readonly<Record<WeightDtype, 1 | 2 | 4>> = {
  */
 export function planFor(raw: Uint8Array, base?: Uint8Array, dtype?: WeightDtype): Plan {
   const isWhole = raw.length <= SAMPLED_ABOVE_BYTES;
-  const sample = stageSample(raw, base);
-  const planes = layoutsOf(sample, dtype).map((layout) => planPlanes(sample, layout, isWhole));
+  const sample = stageSample(raw, base, dtype);
+  const settings = base ? DELTA_SETTINGS : PLANE_SETTINGS;
+  const planes = layoutsOf(sample, dtype).map((layout) =>
+    planPlanes(sample, layout, isWhole, settings),
+  );
   const [best] = planes.toSorted((a, b) => a.bytes - b.bytes);
   // Where all bytes but the highest are noise there are no repeats to look for either.
   if (best && !isWhole && best.settings.slice(0, -1).every((setting) => setting === 'raw')) {
@@ -71,7 +80,12 @@ function planPlain(sample: Uint8Array, rawBytes: number): Plan {
   return { layout: undefined, settings: [setting], bytes };
 }
 
-function planPlanes(sample: Uint8Array, layout: PlaneLayout, isWhole: boolean): Plan {
+function planPlanes(
+  sample: Uint8Array,
+  layout: PlaneLayout,
+  isWhole: boolean,
+  tried: readonly ZstdSetting[],
+): Plan {
   const kernel = stage();
   const count = itemsOf(sample.length, layout);
   kernel.items.copyWithin(0, layout.phase, sample.length);
@@ -83,7 +97,7 @@ function planPlanes(sample: Uint8Array, layout: PlaneLayout, isWhole: boolean): 
   for (let index = 0; index < layout.width; index++) {
     const plane = kernel.plane(index, count);
     const isFull = !isWhole && entropyBits(plane) > FULL_BITS;
-    const best = isFull ? undefined : shortest(plane, PLANE_SETTINGS);
+    const best = isFull ? undefined : shortest(plane, tried);
     const isPacked = best && best.bytes < count;
     settings.push(isPacked ? best.setting : 'raw');
     bytes += isPacked ? best.bytes : count;
@@ -100,22 +114,22 @@ function shortest(
     .reduce((a, b) => (b.bytes < a.bytes ? b : a));
 }
 
-/** The layouts worth a try. */
+/** The layouts worth a try; without a hint, those of all kinds of numbers. */
 function layoutsOf(sample: Uint8Array, dtype: WeightDtype | undefined): PlaneLayout[] {
-  const widths = dtype ? [WIDTHS[dtype]] : [2, 4];
-  const layouts: PlaneLayout[] = [];
-  for (const width of widths) {
-    if ((width !== 2 && width !== 4) || sample.length < 2 * width) continue;
-    const phase = dtype ? 0 : phaseOf(sample, width);
-    layouts.push({ width, phase, rotate: true }, { width, phase, rotate: false });
-  }
-  return layouts;
+  const layouts = dtype
+    ? LAYOUTS[dtype]
+    : ([2, 4] as const).flatMap((width) => {
+        const phase = phaseOf(sample, width);
+        return [true, false].map((rotate) => ({ width, rotate, phase }));
+      });
+  return layouts.filter((layout) => itemsOf(sample.length, layout) > 0);
 }
 
 /** The most regular byte of a number is that of sign and exponent, its last one. */
 function phaseOf(sample: Uint8Array, width: 2 | 4): PlaneLayout['phase'] {
   const layout: PlaneLayout = { width, phase: 0, rotate: false };
   const count = itemsOf(sample.length, layout);
+  if (count === 0) return 0;
   const kernel = stage();
   kernel.split(count, layout, false);
   const bits = Array.from({ length: width }, (_, index) => entropyBits(kernel.plane(index, count)));
@@ -126,7 +140,7 @@ function phaseOf(sample: Uint8Array, width: 2 | 4): PlaneLayout['phase'] {
  * Brings a sample, or what sets it apart from the base, into the stage. Its parts come from all
  * over the bytes and begin at multiples of 4, so that numbers stay aligned.
  */
-function stageSample(raw: Uint8Array, base: Uint8Array | undefined): Uint8Array {
+function stageSample(raw: Uint8Array, base?: Uint8Array, dtype?: WeightDtype): Uint8Array {
   const kernel = stage();
   let length = 0;
   const add = (from: number, to: number): void => {
@@ -137,9 +151,10 @@ function stageSample(raw: Uint8Array, base: Uint8Array | undefined): Uint8Array 
   if (raw.length <= SAMPLED_ABOVE_BYTES) {
     add(0, raw.length);
   } else {
-    const step = (raw.length - SAMPLE_PART_BYTES) / (SAMPLE_PARTS - 1);
-    for (let part = 0; part < SAMPLE_PARTS; part++) {
-      const from = Math.floor((part * step) / 4) * 4;
+    const parts = dtype ? Math.min(MOST_PARTS, Math.ceil(raw.length / BYTES_PER_PART)) : MOST_PARTS;
+    const step = (raw.length - SAMPLE_PART_BYTES) / parts;
+    for (let part = 0; part < parts; part++) {
+      const from = Math.floor(((part + 0.5) * step) / 4) * 4;
       add(from, from + SAMPLE_PART_BYTES);
     }
   }

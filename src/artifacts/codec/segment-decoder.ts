@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type FoundBlock, readBlock } from './block-header';
 import { BLOCK_BYTES, itemsOf, stage } from './byte-planes';
 import { CodecError } from './codec.errors';
-import { decompressFrom } from './zstd';
+import { decompressBlocks, decompressFrame } from './zstd';
 
 /**
  * Decodes a segment into `target`, on the calling thread.
@@ -39,7 +39,10 @@ function decodeBlock(block: FoundBlock, target: Uint8Array, base: Uint8Array | u
       target.set(body);
       break;
     case 'zstd':
-      decompressFrom(body, target);
+      decompressBlocks(body, target);
+      break;
+    case 'frame':
+      decompressFrame(body, target);
       break;
   }
   if (usedBase) xorInto(target, usedBase);
@@ -60,7 +63,7 @@ function decodePlanes(
     if (coded.length !== bytes) throw damaged();
     const plane = kernel.plane(index, count);
     if (bytes === count) plane.set(coded);
-    else decompressFrom(coded, plane);
+    else decompressBlocks(coded, plane);
     at += bytes;
   }
   const { phase, width } = layout;

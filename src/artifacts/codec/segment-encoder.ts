@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { type BlockTag, headerBytes, type Method, NO_LAYOUT, writeHeader } from './block-header';
 import { BLOCK_BYTES, itemsOf, type PlaneLayout, stage } from './byte-planes';
-import { type Plan, planFor } from './plan';
+import { type Plan, planFor, SAMPLED_ABOVE_BYTES } from './plan';
 import { type SegmentHint } from './segment.codec';
 import { compressInto, LEAD_BYTES, packedBytes, roomFor, type ZstdSetting } from './zstd';
 
@@ -14,6 +14,9 @@ const KEPT_BYTES = 8 * 1024 * 1024;
 
 /** What blocks need beside what they stand for, generously. */
 const BLOCK_ROOM_BYTES = 4 * 1024;
+
+/** From here on a frame keeps its header: it can be decoded without copying it first. */
+const WHOLE_FRAME_BYTES = 256 * 1024;
 
 const WHOLE_FAST: Plan = { layout: undefined, settings: ['fast'], bytes: 0 };
 
@@ -33,8 +36,13 @@ export function encodeSegment(raw: Uint8Array, hint: SegmentHint = {}): Uint8Arr
   let end = isOneFrame
     ? writeBlock(raw, undefined, plan, LEAD_BYTES, true)
     : writeBlocks(raw, hint, plan);
-  // Whole tensors can stand twice in a file that nothing is known of; no sample shows that.
-  if (!dtype && !base && raw.length > BLOCK_BYTES && end > packedBytes(raw, 'fast') + LEAD_BYTES) {
+  // Whole tensors can stand twice in a file that nothing is known of, which no sample shows.
+  const isUnknown = !dtype && !base && plan.settings[0] !== 'dense';
+  if (
+    isUnknown &&
+    raw.length > SAMPLED_ABOVE_BYTES &&
+    end - LEAD_BYTES > packedBytes(raw, 'fast')
+  ) {
     end = writeBlock(raw, undefined, WHOLE_FAST, LEAD_BYTES, true);
   }
   // Nothing gained: one block that holds the bytes as they are.
@@ -74,7 +82,7 @@ function writeBlock(
     ? writePlanes(raw, base, layout, settings, bodyAt)
     : writeFrame(raw, base, settings[0] ?? 'raw', bodyAt);
   if (end - bodyAt >= raw.length) return writeRaw(raw, at, isLast);
-  const method: Method = layout ? 'planes' : 'zstd';
+  const method: Method = layout ? 'planes' : isWholeFrame(raw) ? 'frame' : 'zstd';
   const isDelta = base !== undefined;
   const tag: BlockTag = { method, isDelta, layout: layout ?? NO_LAYOUT, isLast };
   writeHeader(output, at, tag, end - bodyAt);
@@ -96,12 +104,17 @@ function writeFrame(
   at: number,
 ): number {
   if (setting === 'raw') return at + raw.length;
-  if (!base) return at + compressInto(raw, output, at, setting);
+  if (!base) return at + compressInto(raw, output, at, setting, isWholeFrame(raw));
   const kernel = stage();
   kernel.items.set(raw);
   kernel.base.set(base);
   kernel.xor(raw.length);
-  return at + compressInto(kernel.items.subarray(0, raw.length), output, at, setting);
+  const difference = kernel.items.subarray(0, raw.length);
+  return at + compressInto(difference, output, at, setting, isWholeFrame(raw));
+}
+
+function isWholeFrame(raw: Uint8Array): boolean {
+  return raw.length >= WHOLE_FRAME_BYTES;
 }
 
 function writePlanes(

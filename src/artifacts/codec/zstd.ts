@@ -26,7 +26,7 @@ const SETTINGS: Readonly<Record<ZstdSetting, readonly (readonly [CParameter, num
   plain13: plain(13),
   near14: [...plain(14), [CParameter.hashLog, 14], [CParameter.targetLength, 8]],
   fast: [[CParameter.compressionLevel, 3]],
-  dense: [[CParameter.compressionLevel, 19]],
+  dense: [[CParameter.compressionLevel, 15]],
 };
 
 /** Magic number, descriptor with a size of 4 bytes in a single segment; the size follows. */
@@ -47,7 +47,8 @@ export function roomFor(rawBytes: number): number {
 }
 
 /**
- * Writes the blocks of a zstd frame, without the frame's header, to `target` from `at` on.
+ * Writes the blocks of a zstd frame to `target` from `at` on, and says how many bytes; the frame's
+ * header is left out, or for `whole` put in.
  *
  * Uses the `LEAD_BYTES` before `at` for a moment.
  */
@@ -56,12 +57,21 @@ export function compressInto(
   target: Uint8Array,
   at: number,
   setting: ZstdSetting,
+  whole = false,
 ): number {
-  const start = at - LEAD_BYTES;
-  const before = target.slice(start, at);
+  const blocksAt = whole ? at + FRAME_HEADER_BYTES : at;
+  const start = blocksAt - LEAD_BYTES;
+  const before = target.slice(start, blocksAt);
   const written = compressorFor(setting).compress2(target.subarray(start), raw);
   target.set(before, start);
-  return written - LEAD_BYTES;
+  if (!whole) return written - LEAD_BYTES;
+  writeFrameHeader(target, at, raw.length);
+  return FRAME_HEADER_BYTES + written - LEAD_BYTES;
+}
+
+function writeFrameHeader(target: Uint8Array, at: number, rawBytes: number): void {
+  target.set(FRAME_START, at);
+  new DataView(target.buffer, target.byteOffset).setUint32(at + FRAME_START.length, rawBytes, true);
 }
 
 /** How many bytes `compressInto` would write. */
@@ -70,21 +80,25 @@ export function packedBytes(raw: Uint8Array, setting: ZstdSetting): number {
   return compressorFor(setting).compress2(trial, raw) - LEAD_BYTES;
 }
 
-/** @throws CodecError unless the blocks hold exactly what fits into `target` */
-export function decompressFrom(blocks: Uint8Array, target: Uint8Array): void {
+/** @throws CodecError unless the blocks of a frame hold exactly what fits into `target` */
+export function decompressBlocks(blocks: Uint8Array, target: Uint8Array): void {
   // More than that is no encoding of these bytes, and must not make us take memory for it.
   if (blocks.length > compressBound(target.length)) throw damaged();
   const length = FRAME_HEADER_BYTES + blocks.length;
   if (scratch.length < length) {
     scratch = new Uint8Array(FRAME_HEADER_BYTES + compressBound(target.length));
-    scratch.set(FRAME_START);
   }
-  new DataView(scratch.buffer).setUint32(FRAME_START.length, target.length, true);
+  writeFrameHeader(scratch, 0, target.length);
   scratch.set(blocks, FRAME_HEADER_BYTES);
+  decompressFrame(scratch.subarray(0, length), target);
+}
+
+/** @throws CodecError unless the frame holds exactly what fits into `target` */
+export function decompressFrame(frame: Uint8Array, target: Uint8Array): void {
   decompressor ??= new DCtx();
   let written: number;
   try {
-    written = decompressor.decompress(target, scratch.subarray(0, length));
+    written = decompressor.decompress(target, frame);
   } catch (cause) {
     throw new CodecError('A stored block cannot be decompressed', {}, { cause });
   }
