@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 
 import { type Bench, type Effort } from './bench';
 import { benchBigUpload } from './big-upload.bench';
+import { benchCodec } from './codec.bench';
 import { benchColdLoad } from './cold-load.bench';
 import { benchPredict } from './predict.bench';
 import { printResult, writeResults } from './report';
@@ -12,6 +13,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   upload: benchUpload,
   'big-upload': benchBigUpload,
   'cold-load': benchColdLoad,
+  codec: benchCodec,
   predict: benchPredict,
 };
 

@@ -31,8 +31,11 @@ const PLANES_RATIO = 0.995;
 
 const FRAME_SETTINGS: readonly ZstdSetting[] = ['plain15', 'plain14', 'plain13', 'near14', 'fast'];
 const PLANE_SETTINGS: readonly ZstdSetting[] = ['plain17', 'plain14', 'near14', 'fast'];
-/** Runs of numbers that did not change repeat, which a sample shows too little of. */
-const DELTA_SETTINGS: readonly ZstdSetting[] = ['near14', 'fast'];
+/** Those that look for repeats, of which a sample of a difference shows too few. */
+const SEARCHING: readonly ZstdSetting[] = ['near14', 'fast'];
+
+/** What shrinks more than this is mostly runs: a code for single bytes spends a bit on each. */
+const RUNS_RATIO = 0.2;
 
 const LAYOUTS: Readonly<Record<WeightDtype, readonly PlaneLayout[]>> = {
   float32: [{ width: 4, rotate: true, phase: 0 }],
@@ -57,7 +60,7 @@ const LAYOUTS: Readonly<Record<WeightDtype, readonly PlaneLayout[]>> = {
 export function planFor(raw: Uint8Array, base?: Uint8Array, dtype?: WeightDtype): Plan {
   const isWhole = raw.length <= SAMPLED_ABOVE_BYTES;
   const sample = stageSample(raw, base, dtype);
-  const settings = base ? DELTA_SETTINGS : PLANE_SETTINGS;
+  const settings = base ? SEARCHING : PLANE_SETTINGS;
   const planes = layoutsOf(sample, dtype).map((layout) =>
     planPlanes(sample, layout, isWhole, settings),
   );
@@ -109,9 +112,14 @@ function shortest(
   bytes: Uint8Array,
   settings: readonly ZstdSetting[],
 ): { readonly setting: ZstdSetting; readonly bytes: number } {
-  return settings
-    .map((setting) => ({ setting, bytes: packedBytes(bytes, setting) }))
-    .reduce((a, b) => (b.bytes < a.bytes ? b : a));
+  const tried = settings.map((setting) => ({ setting, bytes: packedBytes(bytes, setting) }));
+  const best = tried.reduce(shorter);
+  if (best.bytes > bytes.length * RUNS_RATIO) return best;
+  return tried.filter(({ setting }) => SEARCHING.includes(setting)).reduce(shorter);
+}
+
+function shorter<T extends { readonly bytes: number }>(a: T, b: T): T {
+  return b.bytes < a.bytes ? b : a;
 }
 
 /** The layouts worth a try; without a hint, those of all kinds of numbers. */

@@ -175,6 +175,22 @@ describe('the size of a segment', () => {
     );
   });
 
+  it.each(['float32', 'uint8', undefined] as const)(
+    'is near nothing where few bytes differ from the base: %p',
+    (dtype) => {
+      const raw = Uint8Array.from(floats);
+      for (let at = 0; at < raw.length; at += 40_000) raw[at]! ^= 1;
+
+      expect(ratio(raw, { base: floats, ...(dtype && { dtype }) })).toBeGreaterThan(500);
+      expect(
+        ratio(
+          raw.map((byte, at) => byte ^ floats[at]!),
+          dtype ? { dtype } : {},
+        ),
+      ).toBeGreaterThan(500);
+    },
+  );
+
   it('spends one byte beside the frame on short text', () => {
     const text = Buffer.from('{"format":"layers-model","generatedBy":"x","x":"layers-model"}');
 
