@@ -30,7 +30,7 @@ export class TestLoad {
     if (version.format === 'opaque') return nothingToProve(version);
     const reports: Partial<Record<EngineName, EngineReport>> = {};
     const reasons: string[] = [];
-    let facts: Omit<ReadyFacts, 'engines'> | undefined;
+    let facts: Omit<TestLoadResult, 'engines'> | undefined;
     for (const engine of engines) {
       if (facts && engine === this.lastResort) continue;
       try {
