@@ -36,10 +36,11 @@ export function encodeSegment(raw: Uint8Array, hint: SegmentHint = {}): Uint8Arr
   let end = isOneFrame
     ? writeBlock(raw, undefined, plan, LEAD_BYTES, true)
     : writeBlocks(raw, hint, plan);
-  // Whole tensors can stand twice in a file that nothing is known of, which no sample shows.
-  const isUnknown = !dtype && !base && plan.settings[0] !== 'dense';
+  // Repeats far apart show in no sample: whole tensors that stand twice in a file nothing is known
+  // of, or what else bytes that shrink this much may hold.
+  const mayRepeat = !base && plan.settings[0] !== 'dense' && (!dtype || end < raw.length / 2);
   if (
-    isUnknown &&
+    mayRepeat &&
     raw.length > SAMPLED_ABOVE_BYTES &&
     end - LEAD_BYTES > packedBytes(raw, 'fast')
   ) {
