@@ -6,7 +6,7 @@ import { type ModelRef, parseModelName, parseModelRef, parseVersion } from '../c
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { type Signature } from '../common/tensor';
-import { readQuery } from '../http/query';
+import { readQuery, text } from '../http/query';
 import { assertJson, readBody } from '../http/raw-body';
 import { parseStrictJson } from '../http/strict-json';
 import { whenGone } from '../http/when-gone';
@@ -16,8 +16,9 @@ import { type ResolvedVersion, VersionResolver } from '../models/version-resolve
 import { type ImageInputs, readImages } from './image-inputs';
 import { bringsImages, readImageRequest } from './image-request';
 import { outputsToJson, type OutputsJson } from './outputs-json';
-import { type PredictRequest, readPredictRequest } from './predict-request';
+import { parseCallerId, type PredictRequest, readPredictRequest } from './predict-request';
 import { type Predicted, PredictService } from './predict.service';
+import { bringsRawTensor, type RawTensorQuery, readRawTensor } from './raw-tensor';
 import { PredictDocs, PredictVersionDocs } from './predictions.docs';
 
 /** The answer of a native prediction; `outputs` and `predictions` as the request asked. */
@@ -69,15 +70,18 @@ export class PredictController {
     response: Response,
   ): Promise<PredictAnswer> {
     const startedAtMs = performance.now();
-    readQuery(request, {});
+    const isRaw = bringsRawTensor(request);
+    const query: RawTensorQuery = readQuery(request, isRaw ? { input: text, id: text } : {});
     const isImages = bringsImages(request);
-    if (!isImages) assertJson(request);
+    if (!isImages && !isRaw) assertJson(request);
     const resolved = await this.resolver.resolve(ref);
     assertServable(resolved.version);
     const { signature } = resolved.version;
     const { form, callerId, ...asked } = isImages
       ? await this.readImages(request, resolved)
-      : this.readTensors(await readBody(request, this.config.maxBodyBytes), signature);
+      : isRaw
+        ? this.readRaw(await readBody(request, this.config.maxBodyBytes), query, signature)
+        : this.readTensors(await readBody(request, this.config.maxBodyBytes), signature);
     const predicted = await this.service.predict({
       ...asked,
       resolved,
@@ -90,6 +94,14 @@ export class PredictController {
     response.setHeader('Gridstow-Prediction-Id', predicted.predictionId);
     response.setHeader('Gridstow-Version', resolved.version.version);
     return toAnswer(resolved, predicted, callerId);
+  }
+
+  private readRaw(body: Buffer, query: RawTensorQuery, signature: Signature): PredictRequest {
+    const startMs = performance.now();
+    const callerId = parseCallerId(query.id === undefined ? {} : { id: query.id });
+    const asked = readRawTensor(body, { ...query, id: callerId }, signature);
+    this.metrics.decoded('binary', performance.now() - startMs);
+    return asked;
   }
 
   private readTensors(body: Buffer, signature: Signature): PredictRequest {

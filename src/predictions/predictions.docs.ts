@@ -18,7 +18,8 @@ function query(name: string, schema: object): MethodDecorator {
 }
 
 const PredictExchange = applyDecorators(
-  ApiConsumes('application/json', 'multipart/form-data', 'image/*'),
+  ApiConsumes('application/json', 'multipart/form-data', 'image/*', 'application/octet-stream'),
+  query('input', { type: 'string', description: 'With a body of raw numbers: the input they are' }),
   ApiBody({ schema: PREDICT_BODY_SCHEMA }),
   ApiResponse({
     status: 200,

@@ -16,10 +16,53 @@ afterAll(async () => {
 const instances = [Array.from({ length: 8 }, () => Array.from({ length: 8 }, (_, x) => [x / 8]))];
 const predict = async (rows = instances) =>
   await sendJson('POST', `${service.url}/api/models/digits/predict`, { instances: rows });
+const inputName = async (): Promise<string> => {
+  const { body } = await sendJson('GET', `${service.url}/api/models/digits/versions/1`);
+  return body.signature.inputs[0].name;
+};
 const settle = async (batching: object | null) => {
   const { status } = await sendJson('PATCH', `${service.url}/api/models/digits`, { batching });
   expect(status).toBe(200);
 };
+
+describe('a body of raw numbers', () => {
+  it('is answered as the same numbers in JSON, and recorded with them', async () => {
+    const values = Float32Array.from({ length: 128 }, (_, index) => (index % 8) / 8);
+
+    const response = await fetch(
+      `${service.url}/api/models/digits/predict?input=${encodeURIComponent(await inputName())}&id=raw-1`,
+      {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/octet-stream' },
+        body: values,
+      },
+    );
+
+    const body = (await response.json()) as any;
+    expect([response.status, body.rows, body.id]).toEqual([200, 2, 'raw-1']);
+    const json = (await predict()).body.predictions[0] as number[];
+    const [output] = Object.values<number[][]>(body.outputs);
+    for (const row of output!) {
+      row.forEach((score, index) => {
+        expect(score).toBeCloseTo(json[index]!, 5);
+      });
+    }
+    const record = await sendJson('GET', `${service.url}/api/predictions/${body.predictionId}`);
+    const [input] = Object.values<any>(record.body.input.tensors);
+    expect(input).toMatchObject({ shape: [2, 8, 8, 1], values: [...values] });
+  });
+
+  it('is refused when its length is no number of rows (70)', async () => {
+    const response = await fetch(`${service.url}/api/models/digits/predict`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/octet-stream' },
+      body: new Uint8Array(13),
+    });
+
+    expect(response.status).toBe(422);
+    expect(((await response.json()) as any).error).toContain('a multiple of 256');
+  });
+});
 
 describe('the batching of a model', () => {
   it('gathers requests as its settings say, and gives each its own answer', async () => {
