@@ -2,6 +2,7 @@ import { type Signature } from '../common/tensor';
 import { type InspectedFile, type Inspection } from './artifact-format';
 import { inspectTfjs } from './inspect-tfjs';
 import { inspectOpaque } from './opaque/inspect-opaque';
+import { inspectSavedModel } from './saved-model/inspect-saved-model';
 
 /** Inspects an artifact of a format that it knows; null when the artifact is of another. */
 type Recogniser = (
@@ -13,7 +14,11 @@ type Recogniser = (
  * Tried in order; the first that knows the artifact answers for it, and refuses it when it is
  * broken. What none of them knows is kept as it is.
  */
-const RECOGNISERS: readonly Recogniser[] = [inspectTfjs];
+const RECOGNISERS: readonly Recogniser[] = [
+  // What has a format of its own comes before what is only kept.
+  inspectTfjs,
+  inspectSavedModel,
+];
 
 export interface InspectOptions {
   /** Stores the files as they are, whatever they look like. */
@@ -44,5 +49,5 @@ export function inspectArtifact(
 
 /** Whether the content of a file must be kept for the inspection while it streams by. */
 export function wantsContent(path: string): boolean {
-  return path.toLowerCase().endsWith('.json');
+  return path.toLowerCase().endsWith('.json') || /(?:^|\/)saved_model\.pb$/.test(path);
 }

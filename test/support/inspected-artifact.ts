@@ -1,6 +1,10 @@
 import { type Fault, InvalidInputError } from '../../src/common/errors';
 import { type InspectedFile, type Inspection } from '../../src/formats/artifact-format';
-import { inspectArtifact, type InspectOptions } from '../../src/formats/inspect-artifact';
+import {
+  inspectArtifact,
+  type InspectOptions,
+  wantsContent,
+} from '../../src/formats/inspect-artifact';
 
 /** JSON that tests take apart and put together again. */
 export type Json = any;
@@ -12,7 +16,7 @@ export function inspected(files: Files): InspectedFile[] {
   return [...files].map(([path, content]) => ({
     path,
     bytes: content.length,
-    ...(path.endsWith('.json') ? { content } : {}),
+    ...(wantsContent(path) ? { content } : {}),
   }));
 }
 
