@@ -34,6 +34,8 @@ export interface EngineReport {
   readonly measuredWith?: string;
   /** Whether a row's outputs were the same with other rows beside it: then requests share calls. */
   readonly rowsApart?: boolean;
+  /** `engine_missing` when the engine was not there to try it. */
+  readonly code?: string;
   /** Why the engine cannot run it. */
   readonly reason?: string;
 }

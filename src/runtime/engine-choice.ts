@@ -1,7 +1,8 @@
 import { type EngineChoice } from '../config/config';
-import { type EngineReport, type EngineReports } from '../models/version';
+import { type ArtifactFormat } from '../formats/artifact-format';
+import { type EngineReport, type LoadableVersion } from '../models/version';
 import { ENGINE_NAMES, type EngineName } from './engines/engine';
-import { EngineUnavailableError, ModelUnloadableError } from './runtime.errors';
+import { EngineMissingError, EngineUnavailableError, ModelUnloadableError } from './runtime.errors';
 
 /**
  * The engines that may run models, the preferred one first.
@@ -37,19 +38,42 @@ export const LARGE_BATCH_ROWS = 8;
 /** Another engine has its price in memory: it must be so much faster than the preferred one. */
 const WORTH_CHANGING = 0.8;
 
+/** The report of an engine that could run a version and is not here. */
+export const ENGINE_MISSING = 'engine_missing';
+
+/**
+ * The engines among the allowed ones that run artifacts of a format; all of them but for
+ * SavedModels, which only TensorFlow itself can open.
+ *
+ * @throws EngineMissingError when none of the allowed ones does
+ */
+export function enginesFor(
+  format: ArtifactFormat,
+  allowed: readonly EngineName[],
+): readonly EngineName[] {
+  if (format !== 'tf-saved-model') return allowed;
+  if (allowed.includes('node')) return ['node'];
+  throw new EngineMissingError(
+    `A TensorFlow SavedModel needs the node engine, which is not in use here. npm run native installs it; GRIDSTOW_ENGINE=auto or node then uses it`,
+    { engine: 'node', install: 'npm run native' },
+  );
+}
+
 /**
  * The engine for a call of so many rows of a version: of those that ran it the one that was
  * measured as the fastest, unless the preferred one is about as fast; else the first that was not
  * tried.
  *
- * @throws ModelUnloadableError when every allowed engine was tried and failed
+ * @throws EngineMissingError when none here runs its format; ModelUnloadableError when every
+ * allowed engine was tried and failed
  */
 export function engineFor(
   allowed: readonly EngineName[],
-  reports: EngineReports,
+  { format, engines: reports }: Pick<LoadableVersion, 'format' | 'engines'>,
   rows = 1,
 ): EngineName {
-  const [preferred, ...others] = allowed.filter((name) => reports[name]?.ok === true);
+  const able = enginesFor(format, allowed);
+  const [preferred, ...others] = able.filter((name) => reports[name]?.ok === true);
   if (preferred) {
     let [best, bestMs] = [preferred, expectedMs(reports[preferred], rows) * WORTH_CHANGING];
     for (const name of others) {
@@ -58,7 +82,9 @@ export function engineFor(
     }
     return best;
   }
-  const untried = allowed.find((name) => reports[name] === undefined);
+  const untried = able.find(
+    (name) => reports[name] === undefined || reports[name].code === ENGINE_MISSING,
+  );
   if (untried) return untried;
   throw new ModelUnloadableError('No engine that is allowed here can run the version', {
     engines: Object.fromEntries(allowed.map((name) => [name, reports[name]?.reason])),
@@ -68,9 +94,13 @@ export function engineFor(
 /** Engines that a version has yet to be measured on, or was with another release of the engine. */
 export function isStale(
   allowed: readonly EngineName[],
-  reports: EngineReports,
+  { format, engines: reports }: Pick<LoadableVersion, 'format' | 'engines'>,
   running: ReadonlyMap<EngineName, string>,
 ): boolean {
+  if (format === 'tf-saved-model') {
+    // Run by one engine only: there is nothing to choose.
+    return allowed.includes('node') && reports['node']?.ok !== true;
+  }
   return allowed.some((name) => {
     if (name === LAST_RESORT && allowed.length > 1) return false;
     const [report, description] = [reports[name], running.get(name)];

@@ -34,6 +34,8 @@ export type ExecutorRequest =
       readonly kind: 'start';
       readonly engine: EngineName;
       readonly database: ExecutorDatabase | null;
+      /** Where files may be put for the moment, by engines that open models by their path. */
+      readonly scratchDir: string;
     }
   | {
       readonly kind: 'load';

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 
 import { entryPath } from '../common/entry-path';
-import { type Engine, type EngineName, type FileSource } from './engines/engine';
+import { type Engine, type FileSource } from './engines/engine';
 import { ExecutorHost, SentFiles } from './executor-host';
 import {
   decodeTensors,
@@ -19,6 +19,8 @@ import { fromWireFile, VersionFilesStore } from './version-files.store';
 // An executor: one engine in a process of its own, at the other end of the socket named on the
 // command line. The socket is its life: when it closes, whoever asked is gone.
 
+type StartRequest = Extract<ExecutorRequest, { readonly kind: 'start' }>;
+
 interface Started {
   readonly host: ExecutorHost;
   readonly files: FileSource | null;
@@ -31,7 +33,7 @@ async function answer(
   payload: Uint8Array,
 ): Promise<{ value: unknown; payload?: readonly Uint8Array[] }> {
   if (request.kind === 'start') {
-    const engine = await openEngine(request.engine);
+    const engine = await openEngine(request);
     const files = request.database ? new VersionFilesStore(request.database) : null;
     started = { host: new ExecutorHost(engine), files };
     return { value: { description: engine.description, pid: process.pid } };
@@ -59,12 +61,12 @@ async function answer(
 }
 
 /** Engines are imported only when asked for: each brings a library of many megabytes. */
-async function openEngine(name: EngineName): Promise<Engine> {
-  switch (name) {
+async function openEngine({ engine, scratchDir }: StartRequest): Promise<Engine> {
+  switch (engine) {
     case 'wasm':
       return await (await import('./engines/wasm-engine.js')).openWasmEngine();
     case 'node':
-      return await (await import('./engines/node-engine.js')).openNodeEngine();
+      return await (await import('./engines/node-engine.js')).openNodeEngine(scratchDir);
     case 'cpu':
       return await (await import('./engines/cpu-engine.js')).openCpuEngine();
   }

@@ -8,6 +8,7 @@ import { type NamedTensors } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
 import { type StackedTensors } from './batch';
 import { type EngineName, type FileSource } from './engines/engine';
+import { ownTemporaryFolder } from './engines/scratch-folder';
 import { ExecutorEndpoint } from './executor-endpoint';
 import {
   decodeTensors,
@@ -44,6 +45,8 @@ export interface ExecutorOptions {
   readonly files: ExecutorDatabase | FileSource;
   /** Beyond this much memory the process is ended, in the middle of whatever it does. */
   readonly maxRssBytes?: number;
+  /** Where it may put files for the moment; by default below the system's folder for such. */
+  readonly scratchDir?: string;
   /** Takes what the process prints: native libraries write to stderr as they please. */
   readonly log: (line: string) => void;
 }
@@ -218,7 +221,8 @@ export class Executor {
 
   private async openEngine(database: ExecutorDatabase | null): Promise<void> {
     try {
-      const request = { kind: 'start', engine: this.engine, database } as const;
+      const { scratchDir = ownTemporaryFolder() } = this.options;
+      const request = { kind: 'start', engine: this.engine, database, scratchDir } as const;
       const { value } = await this.ask(request, [], START_DEADLINE_MS);
       this.identity = value as ExecutorReplies['start'];
     } catch (error) {

@@ -20,7 +20,7 @@ import { type TestLoader } from '../models/test-loader.port';
 import { UploadIntentsRepository } from '../models/upload-intents.repository';
 import { VersionResolver } from '../models/version-resolver.service';
 import { VersionMetadata } from '../models/version-metadata';
-import { toLoadable } from '../models/version.doc';
+import { toLoadable, type VersionDoc } from '../models/version.doc';
 import { VersionsRepository } from '../models/versions.repository';
 import { Schema } from '../mongo/schema';
 import { withGuarantees } from '../mongo/with-guarantees';
@@ -30,6 +30,7 @@ import { hasNativePackage } from './engines/native-package';
 import { Executor } from './executor';
 import { GridfsIoHandler } from './gridfs-io-handler';
 import { joinBuffers, type ModelFile, toModelFiles } from './model-artifact-files';
+import { ModelUnloadableError } from './runtime.errors';
 import { Sandbox } from './sandbox';
 import { TestLoad } from './test-load';
 
@@ -88,6 +89,7 @@ export class ModelLibrary {
   /** @throws ModelNotFoundError, VersionNotReadyError, ArtifactCorruptError and others */
   async load(ref: ModelRef): Promise<io.ModelArtifacts> {
     const { version } = await this.resolver.resolve(ref);
+    assertTfjs(version);
     const artifacts = await new GridfsIoHandler(toLoadable(version), this.source()).load();
     const { weightData = [] } = artifacts;
     return { ...artifacts, weightData: joinBuffers([weightData].flat()) };
@@ -159,6 +161,15 @@ export class ModelLibrary {
       open: ({ ref }) => this.artifacts.open(ref),
     };
   }
+}
+
+/** @throws ModelUnloadableError for what is no model of TensorFlow.js */
+function assertTfjs({ model, version, format }: VersionDoc): void {
+  if (format === 'tfjs-layers' || format === 'tfjs-graph') return;
+  throw new ModelUnloadableError(
+    `Version ${version} of ${model} is ${format}, which TensorFlow.js does not load`,
+    { model, version, format },
+  );
 }
 
 async function* toParts(files: readonly ModelFile[]): AsyncGenerator<UploadedPart> {

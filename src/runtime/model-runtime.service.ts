@@ -15,6 +15,7 @@ import { VersionLeases } from '../models/version-leases.service';
 import { allowedEngines, engineFor, isStale, LARGE_BATCH_ROWS } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { hasNativePackage } from './engines/native-package';
+import { sweepScratch } from './engines/scratch-folder';
 import { Executor, type ExecutorOptions } from './executor';
 import {
   ExecutorPool,
@@ -79,6 +80,8 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
 
   /** @throws EngineUnavailableError when no allowed engine starts here */
   async onModuleInit(): Promise<void> {
+    // What executors left when they were killed in the middle of opening a model.
+    await sweepScratch(this.config.dataDir);
     const failures: string[] = [];
     for (const engine of this.allowed) {
       const pool = this.newPool(engine);
@@ -119,7 +122,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     inputs: NamedTensors,
     options: Partial<PredictOptions> = {},
   ): Promise<RuntimePrediction> {
-    const engine = engineFor(this.allowed, version.engines, this.rowsAhead(version, inputs));
+    const engine = engineFor(this.allowed, version, this.rowsAhead(version, inputs));
     const prediction = await this.guard(
       version,
       async () =>
@@ -146,7 +149,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
   /** Loads a version on each engine that its calls would be given to. */
   async load(version: LoadableVersion): Promise<void> {
     const engines = new Set(
-      [1, LARGE_BATCH_ROWS].map((rows) => engineFor(this.allowed, version.engines, rows)),
+      [1, LARGE_BATCH_ROWS].map((rows) => engineFor(this.allowed, version, rows)),
     );
     await this.guard(version, async () => {
       for (const engine of engines) await this.running().load(version, engine);
@@ -154,8 +157,8 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
   }
 
   /** Whether an engine came, or changed, since the version was measured. */
-  isStale({ engines }: LoadableVersion): boolean {
-    return isStale(this.allowed, engines, this.running().descriptions());
+  isStale(version: LoadableVersion): boolean {
+    return isStale(this.allowed, version, this.running().descriptions());
   }
 
   async unload(version: { readonly model: string; readonly version: number }): Promise<void> {
@@ -260,6 +263,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
       engine,
       files: { uri, db },
       maxRssBytes: this.config.memoryBytes + SPARE_RSS_BYTES,
+      scratchDir: this.config.dataDir,
       log: (line) => {
         this.logger.debug({ engine }, line);
       },

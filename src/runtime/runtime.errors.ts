@@ -62,6 +62,12 @@ export class EngineUnavailableError extends UnavailableError {
   override readonly code = 'engine_unavailable';
 }
 
+/** Nothing is wrong with the version: the one engine that runs its format is not in use here. */
+export class EngineMissingError extends StoreError {
+  override readonly kind = 'conflict';
+  override readonly code = 'engine_missing';
+}
+
 /** Bytes on an executor's socket that are no frame: the connection cannot be trusted any more. */
 export class FramingError extends StoreError {
   override readonly kind = 'corrupt';

@@ -2,11 +2,16 @@ import { StoreError } from '../common/errors';
 import { type TensorSpec } from '../common/tensor';
 import { type EngineReport, type LoadableVersion } from '../models/version';
 import { type TestLoadResult } from '../models/test-loader.port';
-import { LAST_RESORT } from './engine-choice';
+import { ENGINE_MISSING, enginesFor, LAST_RESORT } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
-import { EngineUnavailableError, ExecutorLostError, ModelUnloadableError } from './runtime.errors';
+import {
+  EngineMissingError,
+  EngineUnavailableError,
+  ExecutorLostError,
+  ModelUnloadableError,
+} from './runtime.errors';
 import { type Sandbox } from './sandbox';
 import { proveModel } from './warm-up';
 
@@ -28,10 +33,12 @@ export class TestLoad {
   /** @throws ModelUnloadableError when none of the engines runs the version; says what each lacks */
   async run(version: LoadableVersion, engines: readonly EngineName[]): Promise<TestLoadResult> {
     if (version.format === 'opaque') return nothingToProve(version);
+    const able = ableEngines(version, engines);
+    if (able instanceof EngineMissingError) return untried(version, able.message);
     const reports: Partial<Record<EngineName, EngineReport>> = {};
     const reasons: string[] = [];
     let facts: Omit<TestLoadResult, 'engines'> | undefined;
-    for (const engine of engines) {
+    for (const engine of able) {
       if (facts && engine === this.lastResort) continue;
       try {
         const { report, ...found } = await this.sandbox.run(
@@ -41,6 +48,9 @@ export class TestLoad {
         facts ??= found;
         reports[engine] = report;
       } catch (error) {
+        if (error instanceof EngineUnavailableError && version.format === 'tf-saved-model') {
+          return untried(version, error.message);
+        }
         // It runs already: that another engine cannot, or could not now, takes nothing from it.
         const reason = facts ? messageOf(error) : reasonAgainst(engine, error);
         reports[engine] = { ok: false, reason };
@@ -69,6 +79,29 @@ export class TestLoad {
       provenPaths: readPaths,
     };
   }
+}
+
+function ableEngines(
+  { format }: LoadableVersion,
+  allowed: readonly EngineName[],
+): readonly EngineName[] | EngineMissingError {
+  try {
+    return enginesFor(format, allowed);
+  } catch (error) {
+    if (error instanceof EngineMissingError) return error;
+    throw error;
+  }
+}
+
+/** What can be run elsewhere is taken as its inspection found it, and its first load proves it. */
+function untried({ signature, loadedBytes }: LoadableVersion, reason: string): TestLoadResult {
+  return {
+    signature,
+    loadedBytes,
+    engines: { node: { ok: false, code: ENGINE_MISSING, reason } },
+    warnings: ['It was not run yet, because the engine that it needs is not here'],
+    provenPaths: [],
+  };
 }
 
 /** Files that are only kept are proven by their digests alone. */

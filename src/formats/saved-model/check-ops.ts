@@ -42,6 +42,8 @@ export class OpCheck {
   private readonly nodes: ReadonlyMap<string, SavedNode>;
   private readonly origins = new Map<string, Origin>();
   private readonly seenCalls = new Set<string>();
+  /** Functions that are being followed, each called by the one before. */
+  private readonly active = new Set<string>();
   private visits = 0;
 
   constructor(
@@ -118,6 +120,10 @@ export class OpCheck {
     origins: readonly Origin[],
     depth: number,
   ): void {
+    if (this.active.has(name)) {
+      this.faults.add(this.path, `the function ${quoted(name)} calls itself`);
+      return;
+    }
     const key = `${name}\n${phase}\n${origins.map((origin) => origin ?? '').join()}`;
     if (this.seenCalls.has(key)) return;
     this.seenCalls.add(key);
@@ -137,7 +143,9 @@ export class OpCheck {
       }
       return null;
     };
+    this.active.add(name);
     for (const node of nodes) this.checkNode(node, phase, name, depth, originOf);
+    this.active.delete(name);
   }
 
   private originOf(input: string): Origin {

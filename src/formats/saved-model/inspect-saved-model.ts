@@ -13,14 +13,13 @@ import {
   readSavedModel,
   type SavedGraph,
   type SavedSignature,
-  type SavedTensor,
 } from './read-saved-model';
 
 const ENTRY = 'saved_model.pb';
 const SERVING = 'serving_default';
 const VARIABLE_OPS = new Set(['VarHandleOp', 'VariableV2', 'Variable']);
 
-/** TensorFlow's codes of the types that the engine takes and gives, as ours. */
+/** TensorFlow's codes of the types that the engine takes, as ours; uint8 (4) it does not give. */
 const DTYPES: ReadonlyMap<number, DType> = new Map([
   [1, 'float32'],
   [3, 'int32'],
@@ -72,8 +71,8 @@ export function inspectSavedModel(
   const path = `${entry.path}: ${SERVING}`;
   const completed = completeSignature(
     {
-      inputs: specs(signature?.inputs, `${path}.inputs`, faults),
-      outputs: specs(signature?.outputs, `${path}.outputs`, faults),
+      inputs: specs(signature, 'inputs', path, faults),
+      outputs: specs(signature, 'outputs', path, faults),
     },
     stated,
     faults,
@@ -85,7 +84,9 @@ export function inspectSavedModel(
     ...completed,
     loadedBytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     framework: 'tensorflow',
-    warnings: [],
+    warnings: completed.outputsComplete
+      ? []
+      : ['The types and shapes of its outputs are known once it has run'],
   };
 }
 
@@ -166,23 +167,28 @@ function checkAssets(
 }
 
 function specs(
-  tensors: ReadonlyMap<string, SavedTensor> | undefined,
+  signature: SavedSignature | undefined,
+  side: keyof SavedSignature,
   path: string,
   faults: FaultLog,
 ): PartialSpec[] {
-  return [...(tensors ?? [])]
+  return [...(signature?.[side] ?? [])]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, { tensor, dtype, shape }]) => {
-      const at = `${path}.${name}`;
+      const at = `${path}.${side}.${name}`;
       const fault = nameFault(name);
       if (fault !== undefined) faults.add(path, fault);
       if (tensor === '')
         faults.add(at, 'is not one dense tensor, the only kind that can be served');
-      if (!DTYPES.has(dtype)) {
-        faults.add(at, `is of TensorFlow's type ${dtype}; the engine knows ${KNOWN_TYPES}`);
+      if (!DTYPES.has(dtype) || (side === 'outputs' && dtype === UINT8)) {
+        faults.add(at, `is of TensorFlow's type ${dtype}; ${KNOWN_TYPES[side]}`);
       }
       return { name, dtype: DTYPES.get(dtype), shape: shape ?? undefined, path: at };
     });
 }
 
-const KNOWN_TYPES = 'float32, int32, int64, uint8, bool and string';
+const UINT8 = 4;
+const KNOWN_TYPES = {
+  inputs: 'the engine takes float32, int32, int64, uint8, bool and string',
+  outputs: 'the engine gives float32, int32, int64, bool and string',
+};

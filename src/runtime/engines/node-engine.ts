@@ -3,14 +3,20 @@ import nodeUtil from 'node:util';
 
 import { EngineUnavailableError } from '../runtime.errors';
 import { type Engine } from './engine';
+import { mendNativeInputs, type NativeBackend } from './native-inputs';
 import { NATIVE_PACKAGE } from './native-package';
+import { loadSavedModel, type OpenSavedModel } from './saved-model-program';
+import { ownTemporaryFolder } from './scratch-folder';
 import { TfjsEngine } from './tfjs-engine';
 import { type TfjsApi } from './tfjs-api';
 
-/** The TensorFlow C library through tfjs-node: every core, an optional native package. */
-export async function openNodeEngine(): Promise<Engine> {
+/**
+ * The TensorFlow C library through tfjs-node: every core, an optional native package. It opens
+ * SavedModels from folders that are made under `scratchDir` for the moment.
+ */
+export async function openNodeEngine(scratchDir = ownTemporaryFolder()): Promise<Engine> {
   restoreRemovedUtil();
-  let native: TfjsApi & { readonly version: Readonly<Record<string, string>> };
+  let native: NativeTfjs;
   try {
     native = createRequire(__filename)(NATIVE_PACKAGE) as typeof native;
   } catch (cause) {
@@ -22,12 +28,21 @@ export async function openNodeEngine(): Promise<Engine> {
   }
   await native.setBackend('tensorflow');
   await native.ready();
+  mendNativeInputs(native.backend());
   return new TfjsEngine(
     'node',
     `TensorFlow.js ${native.version_core} on the TensorFlow C library`,
     native,
+    async (version, source) =>
+      await loadSavedModel(version, source, scratchDir, native.node.loadSavedModel),
   );
 }
+
+/** What tfjs-node has beyond TensorFlow.js. */
+type NativeTfjs = TfjsApi & {
+  readonly node: { readonly loadSavedModel: OpenSavedModel };
+  readonly backend: () => NativeBackend;
+};
 
 /** tfjs-node still calls two functions that Node 23 took away. */
 function restoreRemovedUtil(): void {

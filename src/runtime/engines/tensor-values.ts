@@ -53,7 +53,8 @@ function aligned(data: Uint8Array): Uint8Array {
  */
 async function readBytes(tensor: TfTensor, dtype: DType): Promise<Uint8Array> {
   if (dtype === 'string') return encodeStrings((await tensor.bytes()) as Uint8Array[]);
-  const values = await tensor.data();
+  const values: ArrayLike<number> | BigInt64Array = await tensor.data();
+  if (values instanceof BigInt64Array) return bytesOf(narrowed(values));
   switch (dtype) {
     case 'float32':
       return bytesOf(values instanceof Float32Array ? values : Float32Array.from(values));
@@ -62,6 +63,13 @@ async function readBytes(tensor: TfTensor, dtype: DType): Promise<Uint8Array> {
     case 'bool':
       return bytesOf(values instanceof Uint8Array ? values : Uint8Array.from(values));
   }
+}
+
+/** The native library gives 64-bit integers as they are, under the name of 32-bit ones. */
+function narrowed(values: BigInt64Array): Int32Array {
+  const wide = values.find((value) => BigInt.asIntN(32, value) !== value);
+  if (wide === undefined) return Int32Array.from(values, Number);
+  throw new TensorMismatchError(`An output holds ${wide}, which 32 bits cannot hold`);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

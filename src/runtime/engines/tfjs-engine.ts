@@ -25,9 +25,14 @@ export class TfjsEngine implements Engine {
     readonly name: EngineName,
     readonly description: string,
     private readonly tf: TfjsApi,
+    /** Loads what the library proper does not: SavedModels, where the native one is. */
+    private readonly loadSavedModel?: SavedModelLoader,
   ) {}
 
   async load(version: LoadableVersion, source: FileSource): Promise<LoadedModel> {
+    if (version.format === 'tf-saved-model' && this.loadSavedModel) {
+      return await this.loadNative(version, source, this.loadSavedModel);
+    }
     const { artifacts, weights } = await new GridfsIoHandler(version, source).open();
     switch (version.format) {
       case 'tfjs-layers':
@@ -121,6 +126,19 @@ export class TfjsEngine implements Engine {
     });
   }
 
+  private async loadNative(
+    version: LoadableVersion,
+    source: FileSource,
+    loadSavedModel: SavedModelLoader,
+  ): Promise<LoadedModel> {
+    return await this.step(async () => {
+      const program = await loadSavedModel(version, source);
+      // Its session keeps the weights in memory that the library does not count.
+      const { loadedBytes } = version;
+      return new TfjsModel(this.name, this.tf, this.turn, program, () => undefined, loadedBytes);
+    });
+  }
+
   /** Tensor work of its own turn; what it throws says why the model cannot be loaded. */
   private async step<T>(work: () => Promise<T>): Promise<T> {
     return await this.turn.run(async () => {
@@ -145,6 +163,12 @@ export class TfjsEngine implements Engine {
     }
   }
 }
+
+/** Makes a program of a SavedModel. */
+export type SavedModelLoader = (
+  version: LoadableVersion,
+  source: FileSource,
+) => Promise<TfjsProgram>;
 
 class TfjsModel implements LoadedModel {
   readonly inputs: readonly TensorSpec[];

@@ -1,5 +1,9 @@
 import { allowedEngines, engineFor, isStale } from '../../../src/runtime/engine-choice';
-import { EngineUnavailableError, ModelUnloadableError } from '../../../src/runtime/runtime.errors';
+import {
+  EngineMissingError,
+  EngineUnavailableError,
+  ModelUnloadableError,
+} from '../../../src/runtime/runtime.errors';
 
 describe('allowedEngines', () => {
   it.each([
@@ -25,7 +29,7 @@ describe('engineFor', () => {
     ['the preferred one of several that ran it', { cpu: { ok: true }, wasm: { ok: true } }, 'wasm'],
     ['one that is untried when the first choice failed', { wasm: { ok: false } }, 'cpu'],
   ])('picks %s', (_, reports, expected) => {
-    expect(engineFor(['wasm', 'cpu'], reports)).toBe(expected);
+    expect(engineFor(['wasm', 'cpu'], { format: 'tfjs-graph', engines: reports })).toBe(expected);
   });
 
   const measured = (one: number, many: number) => ({
@@ -40,20 +44,40 @@ describe('engineFor', () => {
   ])('picks the engine that was measured as the fastest: %s', (_, rows, expected) => {
     const reports = { wasm: measured(0.3, 12), node: measured(1.9, 2.5) };
 
-    expect(engineFor(['wasm', 'node', 'cpu'], reports, rows)).toBe(expected);
+    const version = { format: 'tfjs-graph', engines: reports } as const;
+    expect(engineFor(['wasm', 'node', 'cpu'], version, rows)).toBe(expected);
   });
 
   it('stays with the preferred engine where another is hardly faster', () => {
     const reports = { wasm: measured(1, 10), node: measured(0.9, 7) };
 
-    expect(engineFor(['wasm', 'node'], reports, 1)).toBe('wasm');
-    expect(engineFor(['wasm', 'node'], reports, 32)).toBe('node');
+    const version = { format: 'tfjs-graph', engines: reports } as const;
+    expect(engineFor(['wasm', 'node'], version, 1)).toBe('wasm');
+    expect(engineFor(['wasm', 'node'], version, 32)).toBe('node');
   });
 
   it('refuses a version that every allowed engine failed on', () => {
     const reports = { wasm: { ok: false, reason: 'no Einsum' }, cpu: { ok: true } };
 
-    expect(() => engineFor(['wasm'], reports)).toThrow(ModelUnloadableError);
+    const version = { format: 'tfjs-graph', engines: reports } as const;
+
+    expect(() => engineFor(['wasm'], version)).toThrow(ModelUnloadableError);
+  });
+
+  it('runs a SavedModel on the node engine, tried or missed when it was uploaded', () => {
+    const missed = { node: { ok: false, code: 'engine_missing' } };
+
+    for (const engines of [{}, missed, { node: { ok: true } }]) {
+      const version = { format: 'tf-saved-model', engines } as const;
+      expect(engineFor(['wasm', 'node', 'cpu'], version)).toBe('node');
+    }
+  });
+
+  it('says how to get the engine that a SavedModel needs', () => {
+    const version = { format: 'tf-saved-model', engines: {} } as const;
+
+    expect(() => engineFor(['wasm', 'cpu'], version)).toThrow(EngineMissingError);
+    expect(() => engineFor(['wasm', 'cpu'], version)).toThrow('npm run native');
   });
 });
 
@@ -86,6 +110,16 @@ describe('isStale', () => {
       false,
     ],
   ] as const)('tells whether a measurement is stale: %s', (_, allowed, reports, expected) => {
-    expect(isStale(allowed, reports, running)).toBe(expected);
+    const version = { format: 'tfjs-graph', engines: reports } as const;
+    expect(isStale(allowed, version, running)).toBe(expected);
+  });
+
+  it('has nothing to choose for a SavedModel that its engine ran', () => {
+    const ran = { format: 'tf-saved-model', engines: { node: { ok: true } } } as const;
+    const missed = { format: 'tf-saved-model', engines: { node: { ok: false } } } as const;
+
+    expect(isStale(['wasm', 'node', 'cpu'], ran, running)).toBe(false);
+    expect(isStale(['wasm', 'node', 'cpu'], missed, running)).toBe(true);
+    expect(isStale(['wasm', 'cpu'], missed, running)).toBe(false);
   });
 });
