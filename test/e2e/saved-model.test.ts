@@ -33,7 +33,7 @@ const MODELS = ['digits-cnn-v1', 'digits-cnn-v2', 'digits-multi', 'digits-lstm',
 let dataDir: string;
 
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'gridstow-saved-model-'));
+  dataDir = await mkdtemp(join(tmpdir(), 'saved-model-test-'));
 });
 
 afterAll(async () => {
