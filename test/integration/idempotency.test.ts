@@ -135,14 +135,19 @@ describe('Idempotency-Key of an upload', () => {
     const model = freshModel();
     const headers = keyed(`${model}-a`);
     const failing = { failCommands: ['insert'], errorCode: 91 };
+    // Bytes that no other model has: equal ones would need no write.
+    const [shard = ''] = Object.keys(v1).filter((path) => path.endsWith('.bin'));
+    const weights = Buffer.from(v1[shard]!);
+    weights.writeUInt8(weights.readUInt8(0) ^ 1, 0);
+    const files = { ...v1, [shard]: weights };
     const failed = await whileFailing(
       service.db.client,
       serviceAppName(service.db.databaseName),
       { ...failing, namespace: `${service.db.databaseName}.artifacts.chunks` },
-      async () => await upload(service.url, model, v1, { headers }),
+      async () => await upload(service.url, model, files, { headers }),
     );
 
-    const again = await upload(service.url, model, v1, { headers });
+    const again = await upload(service.url, model, files, { headers });
 
     expect([failed.status, again.status]).toEqual([503, 201]);
     expect(again.body.version).toBe(1);
