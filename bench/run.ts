@@ -7,11 +7,13 @@ import { benchColdLoad } from './cold-load.bench';
 import { benchPredict } from './predict.bench';
 import { printResult, writeResults } from './report';
 import { startService } from './start-service';
+import { benchStore } from './store.bench';
 import { benchUpload } from './upload.bench';
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   upload: benchUpload,
   'big-upload': benchBigUpload,
+  store: benchStore,
   'cold-load': benchColdLoad,
   codec: benchCodec,
   predict: benchPredict,

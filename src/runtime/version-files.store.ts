@@ -31,7 +31,7 @@ export class VersionFilesStore implements FileSource {
 
   async *open({ ref }: ArtifactFile): AsyncGenerator<Uint8Array> {
     try {
-      yield* this.store().open(ref);
+      yield* this.store().readWhole(ref);
     } catch (error) {
       throw asStoreError(error) ?? error;
     }
