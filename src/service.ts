@@ -13,6 +13,7 @@ import { drain } from './drain';
 import { createLogger, FrameworkLogger, type Logger } from './http/logger';
 import { serveOpenApi } from './http/openapi';
 import { guardServer } from './http/server-edge';
+import { Sweeper } from './models/sweeper.service';
 import { UploadReaper } from './models/upload-reaper.service';
 import { VersionLeasesRepository } from './models/version-leases.repository';
 import { createClient } from './mongo/connect';
@@ -26,6 +27,9 @@ import { ModelRuntime } from './runtime/model-runtime.service';
 const REQUEST_TIMEOUT_MS = 3_600_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REAP_EVERY_MS = 15_000;
+/** Not at once: a start has better things to do. */
+const FIRST_SWEEP_MS = 5_000;
+const SWEEP_EVERY_MS = 600_000;
 
 /** A running service: the database it may have brought along, and the HTTP server. */
 export interface Service {
@@ -118,6 +122,7 @@ async function startApp(
       await app.get(VersionLeasesRepository).releaseAll();
     }
     keepReaping(reaper, database, logger);
+    keepSweeping(app.get(Sweeper), database, logger);
     const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.headersTimeout = HEADERS_TIMEOUT_MS;
@@ -166,6 +171,23 @@ function keepReaping(reaper: UploadReaper, database: DatabaseService, logger: Lo
       logger.warn({ err: error }, 'cleaning up after interrupted uploads failed; tried again soon');
     });
   }, REAP_EVERY_MS).unref();
+}
+
+/** Removes what nobody can reach any more: at the start, and then every few minutes. */
+function keepSweeping(sweeper: Sweeper, database: DatabaseService, logger: Logger): void {
+  const sweep = async (): Promise<void> => {
+    if (!(await database.health()).ok) return;
+    const { finished, ...removed } = await sweeper.sweep();
+    if (removed.blobs > 0) logger.info(removed, 'swept bytes that nobody referred to');
+    else logger.debug({ finished, ...removed }, 'swept');
+  };
+  const trySweep = (): void => {
+    sweep().catch((error: unknown) => {
+      logger.warn({ err: error }, 'a sweep failed; tried again later');
+    });
+  };
+  setTimeout(trySweep, FIRST_SWEEP_MS).unref();
+  setInterval(trySweep, SWEEP_EVERY_MS).unref();
 }
 
 function urlOf(app: NestExpressApplication, { host }: Config): string {

@@ -237,6 +237,18 @@ export class BlobStore {
     return [...owners.values()];
   }
 
+  /** Bytes of the chunks under these ids, whether they ever became blobs or not. */
+  async chunkBytes(ids: readonly ObjectId[]): Promise<number> {
+    if (ids.length === 0) return 0;
+    const [sum] = await this.chunks
+      .aggregate<{ bytes: number }>([
+        { $match: { files_id: { $in: [...ids] } } },
+        { $group: { _id: null, bytes: { $sum: { $binarySize: '$data' } } } },
+      ])
+      .toArray();
+    return sum?.bytes ?? 0;
+  }
+
   async findByIds(ids: readonly ObjectId[]): Promise<BlobDoc[]> {
     return await this.files.find({ _id: { $in: [...ids] } }).toArray();
   }

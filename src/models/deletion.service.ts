@@ -18,6 +18,8 @@ const BATCH = 100;
 /** States of versions whose upload is still at work. */
 const UNDER_WAY: readonly VersionState[] = ['pending', 'verifying'];
 
+const UNDELETED = VERSION_STATES.filter((state) => state !== 'deleting' && state !== 'deleted');
+
 /**
  * Deletes versions and models.
  *
@@ -51,8 +53,7 @@ export class DeletionService {
     await this.models.assertExists(model);
     await this.assertUnaliased(model);
     if ((await this.versionsIn(model, UNDER_WAY)).length > 0) throw busy(model);
-    const states = VERSION_STATES.filter((state) => state !== 'deleting' && state !== 'deleted');
-    await this.assertUnread(await this.versionsIn(model, states));
+    await this.assertUnread(await this.versionsIn(model, UNDELETED));
     const lastVersion = (await this.models.find(model))?.lastVersion ?? 0;
     // From here on uploads make a new model: whatever had a number before goes.
     if (!(await this.models.markDeleted(model, lastVersion))) throw busy(model);
@@ -63,16 +64,20 @@ export class DeletionService {
       throw error;
     }
     this.resolver.forget(model);
-    for (const doc of await this.versionsIn(model, states)) {
-      if (doc.version > lastVersion) continue;
-      // An upload that had its number already: it finds out when it wants to become ready.
-      await this.versions.markFailed(doc._id, doc.uploadId, {
-        code: 'model_deleted',
-        message: 'The model was deleted meanwhile',
-      });
-      await this.takeOut(doc);
-      if (this.config.deleteGraceMs === 0) await this.free(doc);
+    for (const doc of await this.versionsIn(model, UNDELETED)) {
+      if (doc.version <= lastVersion) await this.takeAway(doc);
     }
+  }
+
+  /** Takes a version with its model, at whatever point of its life. */
+  private async takeAway(doc: VersionDoc): Promise<void> {
+    // An upload that had its number already finds out when it wants to become ready.
+    await this.versions.markFailed(doc._id, doc.uploadId, {
+      code: 'model_deleted',
+      message: 'The model was deleted meanwhile',
+    });
+    await this.takeOut(doc);
+    if (this.config.deleteGraceMs === 0) await this.free(doc);
   }
 
   private async assertUnread(docs: readonly VersionDoc[]): Promise<void> {
@@ -109,6 +114,19 @@ export class DeletionService {
     let finished = 0;
     for (const doc of await this.versions.listDeleting(this.config.deleteGraceMs)) {
       if (await this.free(doc)) finished++;
+    }
+    return finished;
+  }
+
+  /** Goes on with deletions of models that a crash cut off between the model and its versions. */
+  async finishModels(): Promise<number> {
+    let finished = 0;
+    for (const [model, lastVersion] of await this.models.listDeletedNumbers()) {
+      for (const doc of await this.versionsIn(model, UNDELETED)) {
+        if (doc.version > lastVersion || doc.pins.length > 0) continue;
+        await this.takeAway(doc);
+        finished++;
+      }
     }
     return finished;
   }

@@ -17,6 +17,8 @@ import { QuarantineService } from './quarantine.service';
 import { UploadController } from './upload.controller';
 import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadReaper } from './upload-reaper.service';
+import { LeadersRepository } from './leaders.repository';
+import { Sweeper } from './sweeper.service';
 import { VersionLeases } from './version-leases.service';
 import { VersionLeasesRepository } from './version-leases.repository';
 import { VersionResolver } from './version-resolver.service';
@@ -51,12 +53,15 @@ import { VersionsRepository } from './versions.repository';
     DeletionService,
     QuarantineService,
     UploadReaper,
+    LeadersRepository,
+    Sweeper,
     VersionLeasesRepository,
     VersionLeases,
     VersionResolver,
   ],
   exports: [
     ModelsRepository,
+    Sweeper,
     VersionLeases,
     VersionLeasesRepository,
     VersionResolver,

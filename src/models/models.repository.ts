@@ -21,6 +21,8 @@ export interface ModelChanges {
   readonly batching?: ModelDoc['batching'] | null;
 }
 
+const TAKEN_BACK_WITHIN_MS = 60_000;
+
 @Injectable()
 export class ModelsRepository {
   private readonly models: Collection<ModelDoc>;
@@ -125,6 +127,25 @@ export class ModelsRepository {
       },
     );
     return matchedCount === 1;
+  }
+
+  /**
+   * The highest numbers that went with a deletion of their model, by model. Deletions of the last
+   * minute are left out: they may be taken back.
+   */
+  async listDeletedNumbers(): Promise<ReadonlyMap<string, number>> {
+    const docs = await this.models
+      .find({
+        $or: [{ deleted: true }, { firstVersion: { $gt: 1 } }],
+        $expr: { $lt: ['$updatedAt', { $subtract: ['$$NOW', TAKEN_BACK_WITHIN_MS] }] },
+      })
+      .toArray();
+    return new Map(
+      docs.map(({ _id, deleted, firstVersion, lastVersion }) => [
+        _id,
+        deleted ? lastVersion : firstVersion - 1,
+      ]),
+    );
   }
 
   /** Takes a deletion back that turned out to be wrong before anything was removed. */

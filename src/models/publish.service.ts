@@ -309,6 +309,14 @@ export class PublishService {
     const cause = await this.blameStored(doc, lease, error);
     if (failed) await this.discard(lease);
     else lease.stop();
+    // Bytes that the reaper took from under an upload say nothing about what was uploaded.
+    if (!failed && cause instanceof ArtifactCorruptError) {
+      throw new UploadAbandonedError(
+        'The upload stood still for too long and was given up; upload again',
+        { retryAfterSeconds: 1 },
+        { cause },
+      );
+    }
     throw rejection(doc, failure, cause);
   }
 
