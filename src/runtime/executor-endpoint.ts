@@ -19,7 +19,8 @@ export class ExecutorEndpoint {
 
   static async open(): Promise<ExecutorEndpoint> {
     // mkdtemp makes directories of mode 0700.
-    const folder = process.platform === 'win32' ? null : await mkdtemp(join(tmpdir(), 'gridstow-'));
+    const name = join(tmpdir(), `gridstow-${process.pid}-`);
+    const folder = process.platform === 'win32' ? null : await mkdtemp(name);
     const path = folder
       ? join(folder, 'executor.sock')
       : `\\\\.\\pipe\\gridstow-${randomBytes(16).toString('hex')}`;

@@ -41,7 +41,8 @@ export class ExecutorHost {
       loading.catch(() => this.models.delete(key));
     }
     const { model, readPaths } = await loading;
-    return { bytes: model.bytes, inputs: model.inputs, readPaths, vitals: this.vitals() };
+    const { bytes, inputs, warnings } = model;
+    return { bytes, inputs, readPaths, warnings, vitals: this.vitals() };
   }
 
   async predict(

@@ -54,6 +54,7 @@ export interface ExecutorReplies {
     readonly inputs: readonly TensorSpec[];
     /** Paths of the files that were read for it and compared with their digests. */
     readonly readPaths: readonly string[];
+    readonly warnings: readonly string[];
     readonly vitals: Vitals;
   };
   readonly predict: {

@@ -65,16 +65,20 @@ export class TestLoad {
     version: LoadableVersion,
     executor: Executor,
   ): Promise<Omit<TestLoadResult, 'engines'> & { readonly report: EngineReport }> {
-    const { bytes, inputs, readPaths } = await executor.load(version, this.loadDeadlineMs);
-    const { signature, msPerBatch, rowsApart, warnings } = await proveModel(
+    const { bytes, inputs, readPaths, warnings } = await executor.load(
+      version,
+      this.loadDeadlineMs,
+    );
+    const proof = await proveModel(
       declaredOrOwn(version.signature.inputs, inputs),
       async (tensors) => await executor.predict(version, tensors, this.predictDeadlineMs),
     );
     await executor.unload(versionKey(version), this.predictDeadlineMs);
+    const { signature, msPerBatch, rowsApart } = proof;
     return {
       signature,
       report: { ok: true, measuredWith: executor.description, msPerBatch, rowsApart },
-      warnings,
+      warnings: [...warnings, ...proof.warnings],
       loadedBytes: Math.max(bytes, version.loadedBytes),
       provenPaths: readPaths,
     };

@@ -158,3 +158,36 @@ describe('a version that was stored and does not prove itself', () => {
     expect(predicted).toMatchObject({ status: 409, body: { code: 'version_not_ready' } });
   });
 });
+
+describe('weights that are no use', () => {
+  const withWeights = (values: Float32Array): Record<string, Buffer> => {
+    const files = fixtureFiles('tfjs/cancer-mlp.k3h5.fixed');
+    const shard = Object.keys(files).find((path) => path.endsWith('.bin'))!;
+    const bytes = Buffer.from(files[shard]!);
+    Buffer.from(values.buffer).copy(bytes);
+    return { ...files, [shard]: bytes };
+  };
+
+  it('because one is NaN fail the version, which says which one (62)', async () => {
+    const { status, body } = await upload(
+      service.url,
+      'nan',
+      withWeights(Float32Array.from([1, NaN])),
+    );
+
+    expect(status).toBe(422);
+    expect(body).toMatchObject({ code: 'version_rejected', details: { version: 1 } });
+    expect(body.error).toMatch(/Weight \S+ holds NaN, the first time as number 1/);
+  });
+
+  it('because all are zero carry a warning (62)', async () => {
+    const { status, body } = await upload(
+      service.url,
+      'zeros',
+      withWeights(new Float32Array(10_000)),
+    );
+
+    expect(status).toBe(201);
+    expect(body.warnings).toContainEqual(expect.stringContaining('Every weight is zero'));
+  });
+});

@@ -306,5 +306,5 @@ describe('Executor', () => {
 });
 
 function gridstowFolders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^gridstow-[^-]+$/.test(name));
+  return readdirSync(tmpdir()).filter((name) => name.startsWith(`gridstow-${process.pid}-`));
 }

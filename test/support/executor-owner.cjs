@@ -18,6 +18,7 @@ async function main() {
       entry: 'model.json',
       signature: { inputs: [], outputs: [] },
       files,
+      engines: {},
     };
     await executor.load(version, 60_000);
     const x = { dtype: 'float32', shape: [1], data: new Uint8Array(4) };

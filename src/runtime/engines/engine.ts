@@ -41,6 +41,8 @@ export interface LoadedModel {
   readonly inputs: readonly TensorSpec[];
   /** Bytes of its weights in memory. */
   readonly bytes: number;
+  /** What is odd about its weights; only told of a version that never ran before. */
+  readonly warnings: readonly string[];
   /**
    * Computes the outputs for one batch. NaN and infinities pass through as they are.
    *

@@ -6,6 +6,7 @@ import { GridfsIoHandler } from '../gridfs-io-handler';
 import { ModelUnloadableError } from '../runtime.errors';
 import { type Engine, type EngineName, type FileSource, type LoadedModel } from './engine';
 import { decodeWeight } from './decode-weight';
+import { judgeWeights } from './judge-weights';
 import { GraphProgram } from './graph-program';
 import { LayersProgram } from './layers-program';
 import { buildLayers, LayerWeights } from './load-layers';
@@ -33,12 +34,17 @@ export class TfjsEngine implements Engine {
     if (version.format === 'tf-saved-model' && this.loadSavedModel) {
       return await this.loadNative(version, source, this.loadSavedModel);
     }
-    const { artifacts, weights } = await new GridfsIoHandler(version, source).open();
+    const opened = await new GridfsIoHandler(version, source).open();
+    const { artifacts } = opened;
+    const warnings: string[] = [];
+    // What ran before was looked at before, and stored bytes do not change.
+    const isProven = Object.keys(version.engines).length > 0;
+    const weights = isProven ? opened.weights : judgeWeights(opened.weights, warnings);
     switch (version.format) {
       case 'tfjs-layers':
-        return await this.loadLayers(version, artifacts, weights);
+        return await this.loadLayers(version, artifacts, weights, warnings);
       case 'tfjs-graph':
-        return await this.loadGraph(version, artifacts, weights);
+        return await this.loadGraph(version, artifacts, weights, warnings);
       case 'tf-saved-model':
       case 'onnx':
       case 'opaque':
@@ -58,6 +64,7 @@ export class TfjsEngine implements Engine {
     { signature }: LoadableVersion,
     artifacts: io.ModelArtifacts,
     weights: AsyncIterable<WeightBytes>,
+    warnings: readonly string[],
   ): Promise<LoadedModel> {
     const { model, disposeRest, bytes } = await this.step(async () => {
       const bytesBefore = this.tf.memory().numBytes;
@@ -82,7 +89,7 @@ export class TfjsEngine implements Engine {
       }
       targets.assertComplete();
       const program = new LayersProgram(model, signature);
-      return new TfjsModel(this.name, this.tf, this.turn, program, disposeRest, bytes);
+      return new TfjsModel(this.name, this.tf, this.turn, program, disposeRest, bytes, warnings);
     });
   }
 
@@ -91,6 +98,7 @@ export class TfjsEngine implements Engine {
     { signature }: LoadableVersion,
     artifacts: io.ModelArtifacts,
     weights: AsyncIterable<WeightBytes>,
+    warnings: readonly string[],
   ): Promise<LoadedModel> {
     const tensors: Record<string, TfTensor> = {};
     const disposeTensors = (): void => {
@@ -121,7 +129,7 @@ export class TfjsEngine implements Engine {
           disposeRest();
           disposeTensors();
         };
-        return new TfjsModel(this.name, this.tf, this.turn, loaded, rest, bytes);
+        return new TfjsModel(this.name, this.tf, this.turn, loaded, rest, bytes, warnings);
       });
     });
   }
@@ -135,7 +143,15 @@ export class TfjsEngine implements Engine {
       const program = await loadSavedModel(version, source);
       // Its session keeps the weights in memory that the library does not count.
       const { loadedBytes } = version;
-      return new TfjsModel(this.name, this.tf, this.turn, program, () => undefined, loadedBytes);
+      return new TfjsModel(
+        this.name,
+        this.tf,
+        this.turn,
+        program,
+        () => undefined,
+        loadedBytes,
+        [],
+      );
     });
   }
 
@@ -180,6 +196,7 @@ class TfjsModel implements LoadedModel {
     private readonly program: TfjsProgram,
     private readonly disposeRest: () => void,
     readonly bytes: number,
+    readonly warnings: readonly string[],
   ) {
     this.inputs = program.inputs;
   }
