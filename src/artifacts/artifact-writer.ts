@@ -23,8 +23,6 @@ export interface WriterOptions {
   readonly claims: UploadClaims;
   /** Files of the version that the new one is likely to resemble; asked for once. */
   readonly base: () => Promise<BaseFiles>;
-  /** Works out what would be stored, storing no more than it has to read again. */
-  readonly isDryRun?: boolean;
 }
 
 interface WrittenFile {
@@ -38,13 +36,6 @@ interface WrittenFile {
 
 interface PlannedGroup extends WeightGroup {
   readonly pieces: readonly Cut[];
-}
-
-/** How a file is cut before all is known about it. */
-interface Plan {
-  readonly cuts: Iterator<Cut, never>;
-  /** Whether more knowledge may show that it was to be cut otherwise. */
-  readonly isGuess: boolean;
 }
 
 /**
@@ -93,8 +84,8 @@ export class ArtifactWriter {
     };
     this.files.set(path, file);
     const pieces = metered(file, body);
-    const plan = await this.firstPlan(path);
-    if (plan) await this.cut(path, file, pieces, plan);
+    const cuts = await this.firstCuts(path);
+    if (cuts) await this.cut(path, file, pieces, cuts);
     else await this.hold(path, file, pieces);
   }
 
@@ -104,7 +95,7 @@ export class ArtifactWriter {
       const { held } = file;
       if (!held) continue;
       file.held = undefined;
-      await this.cut(path, file, held, { cuts: this.plannedCuts(path), isGuess: false });
+      await this.cut(path, file, held, this.plannedCuts(path));
     }
     await this.writer.flush();
     const isAnyCutAnew = await this.cutAnew();
@@ -122,17 +113,11 @@ export class ArtifactWriter {
     await this.writer.settle();
   }
 
-  /** The best plan for a file that nobody has seen; undefined when waiting may tell more. */
-  private async firstPlan(path: string): Promise<Plan | undefined> {
-    const group = this.groupOf(path);
-    if (group) {
-      const before = group.paths.slice(0, group.paths.indexOf(path));
-      const isGuess = before.some((shard) => !this.files.has(shard));
-      return { cuts: this.plannedCuts(path), isGuess };
-    }
-    if (this.groups.length > 0) return { cuts: cutsFrom([], 0), isGuess: true };
+  /** The best cuts for a file that nobody has seen; undefined when waiting may tell more. */
+  private async firstCuts(path: string): Promise<Iterator<Cut, never> | undefined> {
+    if (this.groups.length > 0) return this.plannedCuts(path);
     const cuts = (await this.base()).cutsOf(path);
-    return cuts && { cuts: cutsFrom(cuts, 0), isGuess: true };
+    return cuts && cutsFrom(cuts, 0);
   }
 
   /** Cuts by the manifest. A shard that has not come yet is taken to be of the usual size. */
@@ -164,8 +149,7 @@ export class ArtifactWriter {
       this.room -= next.value.length;
       if (this.room >= 0) continue;
       this.room += held.reduce((sum, { length }) => sum + length, 0);
-      const plan = { cuts: cutsFrom([], 0), isGuess: true };
-      await this.cut(path, file, chain(held.splice(0), coming), plan);
+      await this.cut(path, file, chain(held.splice(0), coming), cutsFrom([], 0));
       return;
     }
     file.held = held;
@@ -175,14 +159,13 @@ export class ArtifactWriter {
     path: string,
     file: WrittenFile,
     pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-    { cuts, isGuess }: Plan,
+    cuts: Iterator<Cut, never>,
   ): Promise<void> {
-    const isStored = isGuess || this.options.isDryRun !== true;
     const done: Cut[] = [];
     const references: Promise<SegmentRef>[] = [];
     let offset = 0;
     for await (const segment of cutSegments(pieces, cuts)) {
-      const { reference } = await this.writer.add(segment, { path, offset, isStored });
+      const { reference } = await this.writer.add(segment, { path, offset });
       offset += segment.raw.length;
       done.push(segment.cut);
       references.push(reference);
@@ -207,7 +190,7 @@ export class ArtifactWriter {
       if (!isAnyCutAnew) await this.options.claims.assertHeld();
       isAnyCutAnew = true;
       const pieces = this.reader.readWhole(await refOf(file));
-      await this.cut(path, file, pieces, { cuts: this.plannedCuts(path), isGuess: false });
+      await this.cut(path, file, pieces, this.plannedCuts(path));
       await this.writer.flush();
     }
     return isAnyCutAnew;

@@ -20,8 +20,6 @@ const PARALLEL_BATCHES = 2;
 export interface Place {
   readonly path: string;
   readonly offset: number;
-  /** False: encoded and counted, but not written. */
-  readonly isStored: boolean;
 }
 
 interface Job extends Segment {
@@ -138,10 +136,10 @@ export class BlobWriter {
           storedBytes: encoded.length,
           ...(base && isDifference ? { base: base.ref } : {}),
         };
-        return { blob, encoded, ref, isStored: place.isStored };
+        return { blob, encoded, ref };
       }),
     );
-    await this.store(written.filter(({ isStored }) => isStored));
+    await this.store(written);
     jobs.forEach(({ done }, index) => {
       const ref = written[index]?.ref;
       if (ref) done.resolve(ref);
