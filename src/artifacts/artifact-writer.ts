@@ -6,6 +6,7 @@ import { type BaseFiles, BaseSegments } from './base-segments';
 import { type BlobStore } from './blob.store';
 import { BlobWriter } from './blob-writer';
 import { type SegmentCodec } from './codec/segment.codec';
+import { type SharedMemory } from './codec/shared-memory';
 import { type Cut, cutsFrom, cutsOfFile, planPieces, type WeightGroup } from './cut-plan';
 import { cutSegments } from './segmenter';
 import { type UploadClaims } from './upload-claims.port';
@@ -56,6 +57,7 @@ export class ArtifactWriter {
     private readonly blobs: BlobStore,
     codec: SegmentCodec,
     private readonly reader: ArtifactStore,
+    private readonly memory: SharedMemory,
     private readonly options: WriterOptions,
   ) {
     let base: Promise<BaseSegments> | undefined;
@@ -164,7 +166,7 @@ export class ArtifactWriter {
     const done: Cut[] = [];
     const references: Promise<SegmentRef>[] = [];
     let offset = 0;
-    for await (const segment of cutSegments(pieces, cuts)) {
+    for await (const segment of cutSegments(pieces, cuts, this.memory)) {
       const { reference } = await this.writer.add(segment, { path, offset });
       offset += segment.raw.length;
       done.push(segment.cut);

@@ -13,14 +13,18 @@ import {
 } from './artifact';
 import { ArtifactCorruptError } from './artifact.errors';
 import { ArtifactWriter, type WriterOptions } from './artifact-writer';
-import { BLOB_CHUNK_BYTES, BlobStore } from './blob.store';
+import { BlobStore, MAX_BLOB_BYTES } from './blob.store';
 import { CodecError } from './codec/codec.errors';
 import { type SegmentCodec } from './codec/segment.codec';
+import { type Shared, SharedMemory } from './codec/shared-memory';
 import { sealFiles } from './seal-files';
 import { type UploadClaims } from './upload-claims.port';
 
 /** What one query fetches: enough to hide the round trip, little enough to be held twice. */
 const GROUP_BYTES = 8 * 1024 * 1024;
+
+/** Memory of segments that is kept for the next upload: fresh memory costs more than copying into it. */
+const KEPT_SEGMENTS = 6;
 
 /** Bytes `start` to `end` of a file, `end` excluded. */
 export interface ByteRange {
@@ -38,6 +42,7 @@ export interface ByteRange {
  */
 export class ArtifactStore {
   readonly blobs: BlobStore;
+  private readonly memory = new SharedMemory(KEPT_SEGMENTS);
 
   constructor(
     db: Db,
@@ -48,7 +53,7 @@ export class ArtifactStore {
 
   /** Takes in the files of one upload. */
   writer(options: WriterOptions): ArtifactWriter {
-    return new ArtifactWriter(this.blobs, this.codec, this, options);
+    return new ArtifactWriter(this.blobs, this.codec, this, this.memory, options);
   }
 
   /**
@@ -206,6 +211,7 @@ export class ArtifactStore {
           for (const decoded of decoding) yield await decoded;
         } finally {
           await Promise.allSettled(decoding);
+          for (const { release } of encoded.values()) release();
         }
       }
     } finally {
@@ -215,14 +221,14 @@ export class ArtifactStore {
 
   private async fetchGroup(
     group: readonly SegmentRef[] = [],
-  ): Promise<ReadonlyMap<string, Uint8Array>> {
+  ): Promise<ReadonlyMap<string, Shared>> {
     const refs = group.flatMap((segment) => (segment.base ? [segment, segment.base] : [segment]));
     return refs.length === 0 ? new Map() : await this.blobs.fetch(refs);
   }
 
   private async decode(
     { base, ...segment }: SegmentRef,
-    encoded: ReadonlyMap<string, Uint8Array>,
+    encoded: ReadonlyMap<string, Shared>,
     target: Uint8Array,
     bases: Map<string, Promise<Uint8Array>>,
   ): Promise<void> {
@@ -237,7 +243,7 @@ export class ArtifactStore {
 
   private async decodeBase(
     base: BlobRef,
-    encoded: ReadonlyMap<string, Uint8Array>,
+    encoded: ReadonlyMap<string, Shared>,
   ): Promise<Uint8Array> {
     const raw = new Uint8Array(base.rawBytes);
     await this.decodeOne(base, encoded, raw);
@@ -246,13 +252,13 @@ export class ArtifactStore {
 
   private async decodeOne(
     { blob }: BlobRef,
-    encoded: ReadonlyMap<string, Uint8Array>,
+    encoded: ReadonlyMap<string, Shared>,
     target: Uint8Array,
     base?: Uint8Array,
   ): Promise<void> {
     const id = blob.toHexString();
     try {
-      await this.codec.decode(encoded.get(id) ?? new Uint8Array(0), target, base);
+      await this.codec.decode(encoded.get(id)?.bytes ?? new Uint8Array(0), target, base);
     } catch (cause) {
       if (!(cause instanceof CodecError)) throw cause;
       throw new ArtifactCorruptError(cause.message, { blob: id }, { cause });
@@ -304,7 +310,7 @@ function checkShape({ rawBytes, storedBytes, segments }: ArtifactRef): void {
 }
 
 function isSound({ rawBytes, storedBytes }: BlobRef): boolean {
-  return isCount(rawBytes, SEGMENT_BYTES) && isCount(storedBytes, BLOB_CHUNK_BYTES);
+  return isCount(rawBytes, SEGMENT_BYTES) && isCount(storedBytes, MAX_BLOB_BYTES);
 }
 
 function isCount(value: number, most: number): boolean {

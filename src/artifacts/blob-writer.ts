@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+
 import { type BlobRef, type SegmentRef } from './artifact';
 import { ArtifactCorruptError } from './artifact.errors';
 import { type ArtifactStore } from './artifact.store';
@@ -15,6 +17,13 @@ const BATCH_SEGMENTS = 256;
 
 /** Batches under way at once: one is encoded while the other is looked up or travels. */
 const PARALLEL_BATCHES = 2;
+
+/** A base is fetched, decoded and tried out in vain at a cost: worth avoiding for these and larger. */
+const LARGE_BYTES = 256 * 1024;
+
+/** After so many that were not worth it, only one of many large segments is tried as a difference. */
+const PATIENCE = 4;
+const TRY_ONE_OF = 16;
 
 /** A segment on its way, and where it stands in the upload. */
 export interface Place {
@@ -40,6 +49,7 @@ export class BlobWriter {
   private counter = 0;
   private readonly underWay = new Set<Promise<void>>();
   private readonly known = new Map<string, Promise<SegmentRef>>();
+  private inVain = 0;
   private failure: { readonly cause: unknown } | undefined;
 
   constructor(
@@ -59,6 +69,8 @@ export class BlobWriter {
     this.batch.push({ ...segment, place, done });
     this.batchBytes += segment.raw.length;
     if (this.batchBytes >= BATCH_BYTES || this.batch.length >= BATCH_SEGMENTS) await this.start();
+    // What comes from memory or the database never waits by itself.
+    else if (segment.raw.length >= LARGE_BYTES) await setImmediate();
     return { reference: done.promise };
   }
 
@@ -84,7 +96,10 @@ export class BlobWriter {
         this.failure ??= { cause };
         for (const { done } of jobs) done.reject(cause);
       })
-      .finally(() => this.underWay.delete(run));
+      .finally(() => {
+        this.underWay.delete(run);
+        for (const { release } of jobs) release();
+      });
     this.underWay.add(run);
   }
 
@@ -128,6 +143,7 @@ export class BlobWriter {
           ...(cut.dtype ? { dtype: cut.dtype } : {}),
           ...(base ? { base: base.raw } : {}),
         });
+        if (base && raw.length >= LARGE_BYTES) this.inVain = isDifference ? 0 : this.inVain + 1;
         const blob = blobIdAt(this.claims.uploadId, ++this.counter);
         const ref: SegmentRef = {
           blob,
@@ -162,7 +178,7 @@ export class BlobWriter {
       for (const { cut, place, raw } of jobs) {
         const key = keyOf(cut.key, place);
         const ref = base.find(key, raw.length);
-        if (ref) candidates.set(key, ref);
+        if (ref && this.isWorthTrying(raw)) candidates.set(key, ref);
       }
     }
     const refs = [...candidates.values()];
@@ -182,6 +198,11 @@ export class BlobWriter {
       if (raw) opened.set(key, { ref, raw });
     }
     return opened;
+  }
+
+  private isWorthTrying(raw: Uint8Array): boolean {
+    if (raw.length < LARGE_BYTES || this.inVain < PATIENCE) return true;
+    return this.inVain++ % TRY_ONE_OF === 0;
   }
 
   private async readBases(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 
 import {
   Binary,
@@ -13,15 +14,25 @@ import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { type BlobRef, SEGMENT_BYTES } from './artifact';
 import { ArtifactCorruptError, ArtifactWriteError } from './artifact.errors';
 import { BLOB_CLAIM_INDEX } from './bucket-schema';
+import { type Shared, SharedMemory } from './codec/shared-memory';
 
 /** How the bytes of a blob are encoded; docs and readers go by this name. */
 export const BLOB_CODEC = 'gridstow-blocks-1';
 
-/** A blob is one chunk: the largest segment, and what an encoding may add to it. */
-export const BLOB_CHUNK_BYTES = SEGMENT_BYTES + 64 * 1024;
+/** The largest segment, and what an encoding may add to it. */
+export const MAX_BLOB_BYTES = SEGMENT_BYTES + 64 * 1024;
+
+/**
+ * Bytes of one GridFS chunk: the server takes chunks of this size half again as fast as larger or
+ * smaller ones. A little over a power of two, so that what does not shrink fits four of them.
+ */
+const CHUNK_BYTES = 1024 * 1024 + 1024;
 
 /** Bytes that one insert carries at most, so that several can be on their way side by side. */
-const INSERT_BYTES = 4 * 1024 * 1024;
+const INSERT_BYTES = 4 * CHUNK_BYTES;
+
+/** Blobs that are put together in memory of which threads need no copy; kept for the next. */
+const KEPT_BUFFERS = 4;
 
 /** Collection `artifacts.files`: what GridFS knows about a blob. */
 export interface BlobDoc {
@@ -103,16 +114,17 @@ function idsOfUpload(uploadId: ObjectId): { readonly $gte: ObjectId; readonly $l
 }
 
 /**
- * Blobs in GridFS: one files document and one chunk each, content-addressed by what they decode to.
+ * Blobs in GridFS: a files document and a few chunks each, content-addressed by what they decode to.
  *
  * Laid out so that every GridFS client can read the encoded bytes, yet written and read here: the
  * driver's streams copy each byte twice, send one chunk at a time, and end normally when the last
- * chunks of a file are missing. A chunk is written first; the files document makes it a blob that
+ * chunks of a file are missing. Chunks are written first; the files document makes them a blob that
  * others may find and use.
  */
 export class BlobStore {
   private readonly files: Collection<BlobDoc>;
   private readonly chunks: Collection<ChunkDoc>;
+  private readonly memory = new SharedMemory(KEPT_BUFFERS);
 
   constructor(db: Db, bucket = 'artifacts') {
     this.files = db.collection(`${bucket}.files`);
@@ -121,11 +133,13 @@ export class BlobStore {
 
   /** Writes the chunks of blobs that nobody can find yet. When it fails nothing is under way any more. */
   async writeChunks(blobs: readonly EncodedBlob[]): Promise<void> {
-    const written = await Promise.allSettled(
-      inGroups(blobs).map(async (group) => {
-        await this.insertChunks(group);
-      }),
-    );
+    const inserts: Promise<void>[] = [];
+    for (const group of inGroups(blobs.flatMap(toChunks))) {
+      inserts.push(this.insertChunks(group));
+      // Each insert copies megabytes at once: others get their turn in between.
+      await setImmediate();
+    }
+    const written = await Promise.allSettled(inserts);
     const failed = written.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
   }
@@ -169,15 +183,14 @@ export class BlobStore {
       'metadata.damagedAt': { $exists: false },
     };
     const docs = await this.files.find(filter).toArray();
+    const chunks = await this.countChunks(docs.map(({ _id }) => _id));
     const present = new Set(
-      (
-        await this.chunks
-          .find(
-            { files_id: { $in: docs.map(({ _id }) => _id) }, n: 0 },
-            { projection: { _id: 0, files_id: 1, n: 1 } },
-          )
-          .toArray()
-      ).map(({ files_id }) => files_id.toHexString()),
+      docs
+        .filter(
+          ({ _id, length, chunkSize }) =>
+            chunks.get(_id.toHexString()) === Math.ceil(length / chunkSize),
+        )
+        .map(({ _id }) => _id.toHexString()),
     );
     const hollow = docs.filter(({ _id }) => !present.has(_id.toHexString()));
     if (hollow.length > 0) await this.markDamaged(hollow.map(({ _id }) => _id));
@@ -185,34 +198,35 @@ export class BlobStore {
   }
 
   /**
-   * Fetches the encoded bytes of blobs with one query, as views of the database's replies.
+   * Fetches the encoded bytes of blobs with one query. Whoever has decoded them gives the memory
+   * back with `release`.
    *
-   * @throws ArtifactCorruptError when a chunk is missing, doubled, or of another size
+   * @throws ArtifactCorruptError when chunks are missing, doubled, or of another size
    */
-  async fetch(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {
-    const expected = new Map(refs.map((ref) => [ref.blob.toHexString(), ref]));
-    const found = new Map<string, Uint8Array>();
+  async fetch(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Shared>> {
+    const blobs = new Map(refs.map((ref) => [ref.blob.toHexString(), ref]));
+    const parts = new Map<string, Uint8Array[]>();
     const cursor = this.chunks
       .find(
-        { files_id: { $in: [...expected.values()].map(({ blob }) => blob) } },
-        { projection: { _id: 0, files_id: 1, n: 1, data: 1 } },
+        { files_id: { $in: [...blobs.values()].map(({ blob }) => blob) } },
+        { projection: { _id: 0, files_id: 1, n: 1, data: 1 }, sort: { files_id: 1, n: 1 } },
       )
       // The default first batch would hold back at 101 documents; the server caps a reply at 16 MiB.
       .batchSize(1000);
     for await (const { files_id, n, data } of cursor) {
       const id = files_id.toHexString();
-      const bytes = data instanceof Binary ? data.buffer.subarray(0, data.position) : undefined;
-      if (n !== 0 || found.has(id) || bytes?.length !== expected.get(id)?.storedBytes) {
-        throw new ArtifactCorruptError('The chunk of a blob is doubled or resized', { blob: id });
-      }
-      if (bytes) found.set(id, bytes);
+      const known = parts.get(id) ?? [];
+      if (n !== known.length || !(data instanceof Binary)) throw broken(id);
+      known.push(data.buffer.subarray(0, data.position));
+      parts.set(id, known);
     }
-    for (const id of expected.keys()) {
-      if (!found.has(id)) {
-        throw new ArtifactCorruptError('The chunk of a blob is missing', { blob: id });
-      }
+    for (const [id, { storedBytes }] of blobs) {
+      const found = (parts.get(id) ?? []).reduce((sum, { length }) => sum + length, 0);
+      if (found !== storedBytes) throw broken(id);
     }
-    return found;
+    const fetched = new Map<string, Shared>();
+    for (const [id, pieces] of parts) fetched.set(id, this.joined(pieces));
+    return fetched;
   }
 
   /** Blobs in the order of their ids, from behind `after`. */
@@ -354,46 +368,78 @@ export class BlobStore {
     };
   }
 
-  private async insertChunks(group: readonly EncodedBlob[]): Promise<void> {
+  private joined(pieces: readonly Uint8Array[]): Shared {
+    const [only] = pieces;
+    if (only && pieces.length === 1) return { bytes: only, release: () => undefined };
+    const joined = this.memory.take(pieces.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const piece of pieces) {
+      joined.bytes.set(piece, at);
+      at += piece.length;
+    }
+    return joined;
+  }
+
+  /** How many chunks stand under each id; reads the index only. */
+  private async countChunks(ids: readonly ObjectId[]): Promise<ReadonlyMap<string, number>> {
+    const counts = new Map<string, number>();
+    const cursor = this.chunks.find(
+      { files_id: { $in: [...ids] } },
+      { projection: { _id: 0, files_id: 1, n: 1 } },
+    );
+    for await (const { files_id } of cursor) {
+      const id = files_id.toHexString();
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  private async insertChunks(group: readonly ChunkDoc[]): Promise<void> {
     // The majority write that publishes a version stands behind these in the same oplog, and the
     // bytes are read back with majority read concern before it.
     try {
-      await this.chunks.insertMany(
-        group.map(({ blob, encoded }) => ({
-          _id: new ObjectId(),
-          files_id: blob,
-          n: 0,
-          data: new Binary(encoded),
-        })),
-        { ordered: false, writeConcern: { w: 1 } },
-      );
+      await this.chunks.insertMany(group, { ordered: false, writeConcern: { w: 1 } });
     } catch (cause) {
       throw new ArtifactWriteError('The database did not take a chunk', {}, { cause });
     }
   }
 }
 
+function toChunks({ blob, encoded }: EncodedBlob): ChunkDoc[] {
+  const chunks: ChunkDoc[] = [];
+  for (let at = 0; at < encoded.length; at += CHUNK_BYTES) {
+    const data = new Binary(encoded.subarray(at, at + CHUNK_BYTES));
+    chunks.push({ _id: new ObjectId(), files_id: blob, n: chunks.length, data });
+  }
+  return chunks;
+}
+
+function broken(blob: string): ArtifactCorruptError {
+  return new ArtifactCorruptError('Chunks of a blob are missing, doubled or resized', { blob });
+}
+
 function toBlobDoc({ blob, sha256, rawBytes, storedBytes, filename, base }: UnsealedBlob): BlobDoc {
   return {
     _id: blob,
     length: storedBytes,
-    chunkSize: BLOB_CHUNK_BYTES,
+    chunkSize: CHUNK_BYTES,
     uploadDate: new Date(),
     filename,
     metadata: { sha256, claim: sha256, rawBytes, codec: BLOB_CODEC, base: base ?? null },
   };
 }
 
-function inGroups(blobs: readonly EncodedBlob[]): EncodedBlob[][] {
-  const groups: EncodedBlob[][] = [];
+function inGroups(chunks: readonly ChunkDoc[]): ChunkDoc[][] {
+  const groups: ChunkDoc[][] = [];
   let bytes = Infinity;
-  for (const blob of blobs) {
-    if (bytes + blob.encoded.length > INSERT_BYTES) {
+  for (const chunk of chunks) {
+    const size = chunk.data.length();
+    if (bytes + size > INSERT_BYTES) {
       groups.push([]);
       bytes = 0;
     }
-    groups.at(-1)?.push(blob);
-    bytes += blob.encoded.length;
+    groups.at(-1)?.push(chunk);
+    bytes += size;
   }
   return groups;
 }
