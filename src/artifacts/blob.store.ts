@@ -29,7 +29,7 @@ export const MAX_BLOB_BYTES = SEGMENT_BYTES + 64 * 1024;
 const CHUNK_BYTES = 1024 * 1024 + 1024;
 
 /** Bytes that one insert carries at most, so that several can be on their way side by side. */
-const INSERT_BYTES = 4 * CHUNK_BYTES;
+const INSERT_BYTES = 2 * CHUNK_BYTES;
 
 /** Blobs that are put together in memory of which threads need no copy; kept for the next. */
 const KEPT_BUFFERS = 4;
