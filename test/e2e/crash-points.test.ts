@@ -76,9 +76,18 @@ async function cleanUp(): Promise<void> {
   }
 }
 
+/** Keeps both services from sweeping by themselves: one would do what the other is to crash at. */
+async function holdSweeping(): Promise<void> {
+  const until = new Date(Date.now() + 3_600_000);
+  await survivor.db
+    .collection('leaders')
+    .updateMany({}, { $set: { holder: 'test', until }, $inc: { token: 1 } });
+}
+
 /** Runs an operation that comes to a crash point, and what a restart or the other replica does then. */
 async function crash(point: string, action: Action, operation: Operation): Promise<Answer | null> {
   await rm(`${control}.fired`, { force: true });
+  await holdSweeping();
   await writeFile(control, `${point} ${action}`);
   const answering = operation().catch(() => null);
   if (action === 'stop') {
@@ -91,6 +100,8 @@ async function crash(point: string, action: Action, operation: Operation): Promi
     service.process.kill('SIGCONT');
   }
   const answer = await answering;
+  // Left there, it would hit whatever comes next.
+  await rm(control, { force: true });
   expect([point, existsSync(`${control}.fired`)]).toEqual([point, true]);
   if (action === 'kill') {
     expect(answer).toBeNull();

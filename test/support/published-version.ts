@@ -1,5 +1,6 @@
 import { type Db, ObjectId } from 'mongodb';
 
+import { blobsOf } from '../../src/artifacts/artifact';
 import { type Signature } from '../../src/common/tensor';
 import { type ModelDoc } from '../../src/models/model.doc';
 import { type VersionDoc } from '../../src/models/version.doc';
@@ -34,6 +35,8 @@ export async function publishStored(
     parent: null,
     normalizedFrom: null,
     normalizedDigest: null,
+    // What the sweeper goes by.
+    blobs: blobsOf(loadable.files),
     rawBytes: loadable.loadedBytes,
     storedBytes: loadable.loadedBytes,
     addedBytes: loadable.loadedBytes,
