@@ -1,5 +1,7 @@
 import { MongoClient, type MongoClientOptions } from 'mongodb';
 
+import { guardWrites } from './write-guard';
+
 export interface ConnectOptions {
   /** Shown in the server's logs and `currentOp`. */
   readonly appName: string;
@@ -13,6 +15,7 @@ export interface ConnectOptions {
  * majority, reads of what a majority has. The connection opens with the first operation.
  */
 export function createClient(uri: string, options: ConnectOptions): MongoClient {
+  guardWrites();
   const settings: MongoClientOptions = {
     appName: options.appName,
     readConcernLevel: 'majority',

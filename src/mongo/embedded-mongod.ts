@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { freePort } from './free-port';
 import { MongodStartError } from './mongo.errors';
 import { MongodProcess, type MongodSpawn, REPLICA_SET } from './mongod-process';
 import { stopOrphan } from './mongod-orphan';
@@ -160,24 +160,5 @@ async function launch(settings: MongodSpawn, signal?: AbortSignal): Promise<Mong
       { portTaken: /address already in use/i.test(words) },
       { cause },
     );
-  }
-}
-
-/** The preferred port when nobody listens there, otherwise any that is free. */
-async function freePort(preferred: number): Promise<number> {
-  const server = createServer();
-  try {
-    return await new Promise<number>((done, failed) => {
-      server.once('error', failed);
-      server.listen({ port: preferred, host: '127.0.0.1', exclusive: true }, () => {
-        const address = server.address();
-        done(typeof address === 'object' && address ? address.port : 0);
-      });
-    });
-  } catch (error) {
-    if (preferred === 0) throw error;
-    return await freePort(0);
-  } finally {
-    server.close();
   }
 }

@@ -74,7 +74,13 @@ async function expectRecorded(ids: readonly string[]): Promise<void> {
 
 async function untilAcknowledged(list: readonly string[], more: number): Promise<void> {
   const enough = list.length + more;
-  while (list.length < enough) await pause(20);
+  const deadline = Date.now() + 90_000;
+  while (list.length < enough) {
+    if (service.process.exitCode !== null || Date.now() > deadline) {
+      throw new Error(`the service answers no more predictions; it said: ${service.output()}`);
+    }
+    await pause(20);
+  }
 }
 
 it.each(['durable', 'queued'])(

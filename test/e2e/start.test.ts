@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { MongoClient } from 'mongodb';
 
+import { freePort } from '../../src/mongo/free-port';
 import { testMongoUri } from '../support/database';
 import { type SpawnedService, spawnService } from '../support/spawn-service';
 import { sendJson } from '../support/uploads';
@@ -30,14 +31,6 @@ afterEach(async () => {
   service = mongod = undefined;
   await rm(folder, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 async function startMongod(port: number, ...args: string[]): Promise<void> {
   const binary = process.env['GRIDSTOW_MONGOD'] ?? '';
