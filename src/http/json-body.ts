@@ -4,8 +4,11 @@ import { type Request } from 'express';
 import { assertJson, readBody } from './raw-body';
 import { parseStrictJson } from './strict-json';
 
-/** Descriptions, reasons and targets are small; tensors come in by routes of their own. */
-const MAX_JSON_BYTES = 1024 * 1024;
+/**
+ * Descriptions, reasons and targets are small; tensors come in by routes of their own. More than
+ * this would hold up the event loop while it is parsed.
+ */
+const MAX_JSON_BYTES = 256 * 1024;
 
 /** The body of a request as strictly read JSON, to be followed by a `DtoPipe`. */
 export const JsonBody = createParamDecorator(

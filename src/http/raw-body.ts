@@ -28,6 +28,9 @@ function assertAnnouncedLength(request: Request, maxBytes: number): void {
 /** Bodies being read at once, all requests together: ten of the largest by default settings. */
 const MAX_BYTES_UNDER_WAY = 320 * 1024 * 1024;
 
+/** What a connection hands over at once: a body this small mostly comes in one piece. */
+const PIECE_BYTES = 64 * 1024;
+
 /** A body that is not there after this long is not coming. */
 const BODY_DEADLINE_MS = 60_000;
 
@@ -40,7 +43,7 @@ export class BodiesOverloadedError extends StoreError {
 }
 
 /**
- * Reads a whole body into one buffer of its own.
+ * Reads a whole body into one buffer, in memory of its own if it is large.
  *
  * What all requests may hold at once is bounded, and so is the time that one may take: a body
  * that is announced and never sent must not keep memory.
@@ -63,30 +66,44 @@ export async function readBody(request: Request, maxBytes: number): Promise<Buff
     request.destroy(new BodyIncompleteError('The body took too long to arrive'));
   }, BODY_DEADLINE_MS);
   try {
-    return await collect(request, maxBytes);
+    const announced = request.header('Content-Length');
+    return await (announced === undefined || reserved <= PIECE_BYTES
+      ? collect(request, maxBytes)
+      : fill(request, Buffer.allocUnsafeSlow(reserved)));
+  } catch (cause) {
+    if (cause instanceof StoreError) throw cause;
+    throw new BodyIncompleteError('The request ended before its body did', {}, { cause });
   } finally {
     clearTimeout(late);
     bytesUnderWay -= reserved;
   }
 }
 
+/** Reads as many bytes as were announced: no copy of the whole, which would hold up all others. */
+async function fill(request: Request, body: Buffer): Promise<Buffer> {
+  let bytes = 0;
+  for await (const piece of arriving(request)) {
+    body.set(piece, bytes);
+    bytes += piece.length;
+  }
+  return body;
+}
+
 async function collect(request: Request, maxBytes: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let bytes = 0;
-  // Leaving the loop early must not destroy the connection: it still has to carry the refusal.
-  const arriving = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-  try {
-    for await (const piece of arriving) {
-      bytes += piece.length;
-      if (bytes > maxBytes) throw tooLarge(maxBytes);
-      pieces.push(piece);
-    }
-  } catch (cause) {
-    if (cause instanceof StoreError) throw cause;
-    throw new BodyIncompleteError('The request ended before its body did', {}, { cause });
+  for await (const piece of arriving(request)) {
+    bytes += piece.length;
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    pieces.push(piece);
   }
   const [only] = pieces;
   return pieces.length === 1 && only ? only : Buffer.concat(pieces, bytes);
+}
+
+/** Leaving the loop early must not destroy the connection: it still has to carry the refusal. */
+function arriving(request: Request): AsyncIterable<Buffer> {
+  return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
 }
 
 /** @throws UnsupportedMediaTypeError for anything but JSON in UTF-8 */

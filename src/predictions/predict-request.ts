@@ -6,6 +6,7 @@ import { IsTags } from '../http/dto-rules';
 import { parseDto } from '../http/dto.pipe';
 import { type PredictForm } from './outputs-json';
 import { parseColumns, type ParsedInputs, parseRows } from './parse-inputs';
+import { type PredictionInput } from './prediction.doc';
 
 /** No half surrogate pairs, which the database would replace, and no NUL. */
 const CALLER_ID = /^[^\0\p{Cs}]{1,256}$/u;
@@ -33,6 +34,8 @@ export interface PredictRequest extends ParsedInputs {
   readonly form: PredictForm;
   readonly callerId?: string;
   readonly tags: Readonly<Record<string, string>>;
+  /** The inputs as they will be stored, where that has been worked out already. */
+  readonly input?: PredictionInput;
 }
 
 /**

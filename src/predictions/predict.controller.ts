@@ -8,7 +8,6 @@ import { CONFIG } from '../config/config.tokens';
 import { type Signature } from '../common/tensor';
 import { readQuery, text } from '../http/query';
 import { assertJson, readBody } from '../http/raw-body';
-import { parseStrictJson } from '../http/strict-json';
 import { whenGone } from '../http/when-gone';
 import { assertServable } from '../models/servable.policy';
 import { Metrics } from '../metrics/metrics';
@@ -16,9 +15,10 @@ import { type ResolvedVersion, VersionResolver } from '../models/version-resolve
 import { type ImageInputs, readImages } from './image-inputs';
 import { bringsImages, readImageRequest } from './image-request';
 import { outputsToJson, type OutputsJson } from './outputs-json';
-import { parseCallerId, type PredictRequest, readPredictRequest } from './predict-request';
+import { parseCallerId, type PredictRequest } from './predict-request';
 import { type Predicted, PredictService } from './predict.service';
 import { bringsRawTensor, type RawTensorQuery, readRawTensor } from './raw-tensor';
+import { RequestReader } from './request-reader.service';
 import { PredictDocs, PredictVersionDocs } from './predictions.docs';
 
 /** The answer of a native prediction; `outputs` and `predictions` as the request asked. */
@@ -36,6 +36,7 @@ export class PredictController {
   constructor(
     private readonly resolver: VersionResolver,
     private readonly service: PredictService,
+    private readonly reader: RequestReader,
     private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -81,7 +82,7 @@ export class PredictController {
       ? await this.readImages(request, resolved)
       : isRaw
         ? this.readRaw(await readBody(request, this.config.maxBodyBytes), query, signature)
-        : this.readTensors(await readBody(request, this.config.maxBodyBytes), signature);
+        : await this.readTensors(await readBody(request, this.config.maxBodyBytes), signature);
     const predicted = await this.service.predict({
       ...asked,
       resolved,
@@ -104,9 +105,9 @@ export class PredictController {
     return asked;
   }
 
-  private readTensors(body: Buffer, signature: Signature): PredictRequest {
+  private async readTensors(body: Buffer, signature: Signature): Promise<PredictRequest> {
     const startMs = performance.now();
-    const asked = readPredictRequest(parseStrictJson(body), signature);
+    const asked = await this.reader.read(body, signature);
     this.metrics.decoded('json', performance.now() - startMs);
     return asked;
   }

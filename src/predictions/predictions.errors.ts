@@ -49,3 +49,14 @@ export class OutputsMissingError extends StoreError {
   override readonly kind = 'not_found';
   override readonly code = 'outputs_missing';
 }
+
+/** More large bodies wait to be read than memory is set aside for. */
+export class ReadingOverloadedError extends StoreError {
+  override readonly kind = 'overloaded';
+  override readonly code = 'reading_overloaded';
+}
+
+/** The thread that read a body died, or was stopped. */
+export class RequestReaderLostError extends UnavailableError {
+  override readonly code = 'request_reader_lost';
+}

@@ -22,6 +22,7 @@ import { RecordWriter } from './record-writer.service';
 import { NoRecorder } from './recorder';
 import { RecordingCounts } from './recording-counts';
 import { RecordingJournal } from './recording-journal.store';
+import { RequestReader } from './request-reader.service';
 
 /** Predictions: made, recorded, looked up. */
 @Module({
@@ -43,6 +44,7 @@ import { RecordingJournal } from './recording-journal.store';
     DurableRecorder,
     QueuedRecorder,
     NoRecorder,
+    RequestReader,
     PredictService,
     PredictionRecords,
     PredictionProofs,

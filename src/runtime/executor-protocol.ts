@@ -1,6 +1,7 @@
 import { type ArtifactFile, type BlobRef, blobRefOf, type SegmentRef } from '../artifacts/artifact';
 import { ArtifactCorruptError } from '../artifacts/artifact.errors';
-import { type ErrorKind, StoreError } from '../common/errors';
+import { StoreError } from '../common/errors';
+import { RelayedError, toWire, type WireError } from '../common/relayed-error';
 import { type DType, type NamedTensors, type Tensor, type TensorSpec } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
 import { type StackedTensor, type StackedTensors } from './batch';
@@ -90,13 +91,6 @@ export interface WireTensor {
   readonly bytes: number;
 }
 
-export interface WireError {
-  readonly kind: ErrorKind;
-  readonly code: string;
-  readonly message: string;
-  readonly details: Readonly<Record<string, unknown>>;
-}
-
 /** Names a version within the executors of one service. */
 export function versionKey({ model, version }: { model: string; version: number }): string {
   return `${model}/${version}`;
@@ -155,10 +149,7 @@ function toWireBlob(ref: BlobRef): WireBlob {
 }
 
 export function toWireError(error: unknown): WireError {
-  if (error instanceof StoreError) {
-    const { kind, code, message, details } = error;
-    return { kind, code, message, details };
-  }
+  if (error instanceof StoreError) return toWire(error);
   const message = error instanceof Error ? error.message : String(error);
   return { kind: 'unavailable', code: 'executor_failed', message, details: {} };
 }
@@ -174,21 +165,8 @@ const KNOWN = new Map(
   ].map((type) => [new type('').code as string, type]),
 );
 
-export function fromWireError({ kind, code, message, details }: WireError): StoreError {
-  const type = KNOWN.get(code);
-  return type
-    ? new type(message, details)
-    : new ExecutorReportedError(kind, code, message, details);
-}
-
-/** A failure inside an executor that has no class of its own here, e.g. its database is away. */
-class ExecutorReportedError extends StoreError {
-  constructor(
-    override readonly kind: ErrorKind,
-    override readonly code: string,
-    message: string,
-    details: Readonly<Record<string, unknown>>,
-  ) {
-    super(message, details);
-  }
+export function fromWireError(error: WireError): StoreError {
+  const type = KNOWN.get(error.code);
+  // Others have no class of their own here, e.g. that the executor's database is away.
+  return type ? new type(error.message, error.details) : new RelayedError(error);
 }

@@ -295,6 +295,22 @@ describe('POST /api/models/{ref}/predict', () => {
     expect(await chunked('/models/half/predict', `${full} `)).toBe(413);
   });
 
+  it('answers a large body as a small one, announced or not', async () => {
+    const good = '{"instances":[[0,0.5,1]]}';
+    const bad = '{"instances":[[1,2,3],[1,2]]}';
+    const large = (text: string): string => text + ' '.repeat(1024 * 1024);
+    const { predictions } = (await predict('half', good)).body;
+    const { code, details } = (await predict('half', bad)).body;
+
+    expect((await predict('half', large(good))).body.predictions).toEqual(predictions);
+    expect(await predict('half', large(bad))).toMatchObject({
+      status: 422,
+      body: { code, details },
+    });
+    expect(await chunked('/models/half/predict', large(good))).toBe(200);
+    expect(await chunked('/models/half/predict', large(bad))).toBe(422);
+  });
+
   it('takes no query parameters (88)', async () => {
     expect((await sendJson('POST', `${api}/models/half/predict?x[$ne]=1`, {})).status).toBe(400);
   });

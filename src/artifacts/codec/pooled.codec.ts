@@ -1,10 +1,9 @@
-import { Worker } from 'node:worker_threads';
-
 import { entryPath } from '../../common/entry-path';
+import { ThreadPool } from '../../common/thread-pool';
 import { CodecError, CodecUnavailableError } from './codec.errors';
 import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
-import { type Numbered, type SegmentJob, type SegmentResult } from './segment-job';
+import { type SegmentJob, type SegmentResult } from './segment-job';
 import { type SegmentCodec, type SegmentHint } from './segment.codec';
 import { sha256 } from './sha256';
 import { type Shared, SharedMemory } from './shared-memory';
@@ -13,30 +12,24 @@ import { type Shared, SharedMemory } from './shared-memory';
 const INLINE_BYTES = 64 * 1024;
 const INLINE_ENCODE_BYTES = 4 * 1024;
 
-interface Pending {
-  readonly resolve: (result: SegmentResult) => void;
-  readonly reject: (error: Error) => void;
-}
-
-interface Thread {
-  readonly worker: Worker;
-  readonly pending: Map<number, Pending>;
-}
-
 /**
  * Works on threads of its own, so that the service's event loop spends no more than copies.
  *
- * Threads start with the first segment and do not keep the process alive. A thread that dies fails
- * its segments and is replaced with the next one.
+ * A thread that dies fails its segments and is replaced with the next one.
  */
 export class PooledCodec implements SegmentCodec {
-  private readonly threads: Thread[] = [];
+  private readonly threads: ThreadPool<SegmentJob, SegmentResult>;
   private readonly memory: SharedMemory;
-  private nextId = 1;
-  private closed = false;
 
-  constructor(private readonly size: number) {
+  constructor(size: number) {
     this.memory = new SharedMemory(4 * size);
+    this.threads = new ThreadPool({
+      entry: entryPath(__dirname, 'segment.entry'),
+      threads: size,
+      // Segments are short work: a thread has the next before it has answered.
+      jobsPerThread: Infinity,
+      lost: (message, cause) => new CodecUnavailableError(message, {}, { cause }),
+    });
   }
 
   async hash(raw: Uint8Array): Promise<string> {
@@ -75,8 +68,7 @@ export class PooledCodec implements SegmentCodec {
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    await Promise.all(this.threads.splice(0).map(async ({ worker }) => await worker.terminate()));
+    await this.threads.close();
   }
 
   /** Gives `use` what threads can see of the first, and of the second if there is one. */
@@ -94,50 +86,9 @@ export class PooledCodec implements SegmentCodec {
   }
 
   private async run(job: SegmentJob): Promise<SegmentResult> {
-    if (this.closed) throw new CodecUnavailableError('The codec threads have been stopped');
-    const { worker, pending } = this.leastBusyThread();
-    const id = this.nextId++;
-    const result = await new Promise<SegmentResult>((resolve, reject) => {
-      pending.set(id, { resolve, reject });
-      worker.ref();
-      const question: Numbered<SegmentJob> = { id, content: job };
-      worker.postMessage(question);
-    });
+    const result = await this.threads.run(job);
     if ('corrupt' in result) throw new CodecError(result.corrupt);
     return result;
-  }
-
-  private leastBusyThread(): Thread {
-    if (this.threads.length < this.size && this.threads.every(({ pending }) => pending.size > 0)) {
-      this.threads.push(this.startThread());
-    }
-    return this.threads.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
-  }
-
-  private startThread(): Thread {
-    const worker = new Worker(entryPath(__dirname, 'segment.entry'));
-    const thread: Thread = { worker, pending: new Map() };
-    const { pending } = thread;
-    worker.unref();
-    worker.on('message', ({ id, content }: Numbered<SegmentResult>) => {
-      const waiting = pending.get(id);
-      pending.delete(id);
-      if (pending.size === 0) worker.unref();
-      waiting?.resolve(content);
-    });
-    let failure: unknown;
-    worker.on('error', (error) => {
-      failure = error;
-    });
-    worker.on('exit', () => {
-      const index = this.threads.indexOf(thread);
-      if (index >= 0) this.threads.splice(index, 1);
-      for (const { reject } of pending.values()) {
-        reject(new CodecUnavailableError('A codec thread stopped', {}, { cause: failure }));
-      }
-      pending.clear();
-    });
-    return thread;
   }
 }
 

@@ -21,9 +21,3 @@ export type SegmentResult =
   | { readonly encoded: Uint8Array<ArrayBuffer> }
   | { readonly decoded: true }
   | { readonly corrupt: string };
-
-/** Answers carry the number of their question: a thread has several waiting. */
-export interface Numbered<T> {
-  readonly id: number;
-  readonly content: T;
-}

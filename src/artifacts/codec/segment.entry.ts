@@ -1,9 +1,10 @@
 import { parentPort } from 'node:worker_threads';
 
+import { type Numbered } from '../../common/thread-pool';
 import { CodecError } from './codec.errors';
 import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
-import { type Numbered, type SegmentJob, type SegmentResult } from './segment-job';
+import { type SegmentJob, type SegmentResult } from './segment-job';
 import { sha256 } from './sha256';
 
 // A thread of PooledCodec: one job at a time. Any error but damage ends the thread, and so its jobs.
