@@ -42,7 +42,7 @@ export class PredictionExport {
       yield {
         prediction,
         answer: {
-          ...toPredictionAnswer(prediction),
+          ...toPredictionAnswer(prediction, input?.erased ? { erased: input.erased } : {}),
           ...(feedback ? { feedback: toFeedbackAnswer(feedback) } : {}),
         },
         ...(withInputs ? await this.contentOf(input) : { content: null }),
@@ -55,6 +55,7 @@ export class PredictionExport {
     input: InputDoc | null,
   ): Promise<Pick<ExportedPrediction, 'content' | 'contentFault'>> {
     if (!input) return { content: null, contentFault: 'input_missing' };
+    if (input.erased) return { content: null, contentFault: 'input_erased' };
     if (input.bytes > MAX_CONTENT_BYTES) return { content: null, contentFault: 'input_too_large' };
     try {
       return { content: await this.inputs.contentOf(input) };

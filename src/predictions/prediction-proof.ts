@@ -5,7 +5,8 @@ import { type NamedTensors } from '../common/tensor';
 import { type VersionManifest } from '../models/version-manifest';
 import { fromPairs } from '../models/version.doc';
 import { digestOf } from './prediction-input';
-import { type PredictionDoc } from './prediction.doc';
+import { type ErasedAnswer, toErasedAnswer } from './prediction.answer';
+import { type ErasedNote, type PredictionDoc } from './prediction.doc';
 import { encodeTensorFile } from './tensor-file';
 
 /** What a record claims, reduced to what can be checked later: values stand here by their digests. */
@@ -37,9 +38,18 @@ export interface PredictionProof {
   readonly recordDigest: string;
   /** What the version's digest was made from. */
   readonly manifest: VersionManifest;
+  /**
+   * Set when the bytes of the input were erased since. No fact: what was recorded stays as it was,
+   * and so does the digest that was kept.
+   */
+  readonly inputErased: ErasedAnswer | null;
 }
 
-export function proofOf(prediction: PredictionDoc, manifest: VersionManifest): PredictionProof {
+export function proofOf(
+  prediction: PredictionDoc,
+  manifest: VersionManifest,
+  erased?: ErasedNote,
+): PredictionProof {
   const { alias, callerId, input } = prediction;
   const outputs = outputsOf(prediction);
   const facts: RecordFacts = {
@@ -58,7 +68,12 @@ export function proofOf(prediction: PredictionDoc, manifest: VersionManifest): P
     recipeDigest: input.recipe ?? null,
     outputsDigest: outputs ? digestOf(encodeTensorFile(outputs)) : null,
   };
-  return { facts, recordDigest: factsDigest(facts), manifest };
+  return {
+    facts,
+    recordDigest: factsDigest(facts),
+    manifest,
+    inputErased: erased ? toErasedAnswer(erased) : null,
+  };
 }
 
 export function factsDigest(facts: RecordFacts): string {

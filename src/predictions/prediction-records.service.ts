@@ -20,8 +20,8 @@ export class PredictionRecords {
   ) {}
 
   /**
-   * A record with the values of its input and outputs, and with what was said of it. An input that is missing or too large to
-   * show leaves its values out.
+   * A record with the values of its input and outputs, and with what was said of it. An input that
+   * is missing, erased or too large to show leaves its values out.
    *
    * @throws PredictionNotFoundError, InputCorruptError
    */
@@ -30,27 +30,36 @@ export class PredictionRecords {
     if (!found) throw notFound(id);
     const { prediction, input, feedback } = found;
     const said = feedback ? { feedback: toFeedbackAnswer(feedback) } : {};
+    if (input?.erased) {
+      return { ...toPredictionAnswer(prediction, { erased: input.erased }), ...said };
+    }
     if (input?.kind !== 'tensors' || input.bytes > MAX_JOINED_BYTES) {
       return { ...toPredictionAnswer(prediction), ...said };
     }
-    const tensors = decodeTensorFile(await this.inputs.contentOf(input));
-    return { ...toPredictionAnswer(prediction, tensors), ...said };
+    const values = decodeTensorFile(await this.inputs.contentOf(input));
+    return { ...toPredictionAnswer(prediction, { values }), ...said };
   }
 
   /**
-   * A record together with the stored bytes of its input.
+   * A record together with the stored bytes of its input; null when they were erased.
    *
    * @throws PredictionNotFoundError, InputMissingError, InputCorruptError
    */
   async getWithContent(
     id: string,
-  ): Promise<{ readonly prediction: PredictionAnswer; readonly content: Buffer }> {
+  ): Promise<{ readonly prediction: PredictionAnswer; readonly content: Buffer | null }> {
     const found = await this.predictions.findJoined(id);
     if (!found) throw notFound(id);
     const { prediction, input } = found;
     if (!input) {
       const { digest } = prediction.input;
       throw new InputMissingError('The bytes of this input are not stored', { digest });
+    }
+    if (input.erased) {
+      return {
+        prediction: toPredictionAnswer(prediction, { erased: input.erased }),
+        content: null,
+      };
     }
     const content = await this.inputs.contentOf(input);
     return { prediction: toPredictionAnswer(prediction), content };
@@ -72,7 +81,12 @@ export class PredictionRecords {
     return input;
   }
 
-  /** @throws InputMissingError, InputCorruptError */
+  /** @throws InputMissingError, InputErasedError */
+  async assertStored(digest: string): Promise<void> {
+    await this.inputs.assertStored(digest);
+  }
+
+  /** @throws InputMissingError, InputErasedError, InputCorruptError */
   async readInput(digest: string): Promise<Buffer> {
     return await this.inputs.read(digest);
   }

@@ -2,6 +2,7 @@ import { type DType, type NamedTensors } from '../common/tensor';
 import { fromPairs } from '../models/version.doc';
 import { type FeedbackAnswer } from './feedback.answer';
 import {
+  type ErasedNote,
   type InputKind,
   type PredictionDoc,
   type PredictionStatus,
@@ -28,6 +29,19 @@ export interface InputAnswer {
   readonly filename?: string;
   readonly recipe?: string;
   readonly tensors?: Readonly<Record<string, TensorAnswer>>;
+  /** Its bytes were erased: nothing has values any more. */
+  readonly erased?: ErasedAnswer;
+}
+
+export interface ErasedAnswer {
+  readonly at: string;
+  readonly reason?: string;
+}
+
+/** What was found where the bytes of the input stand. */
+export interface FoundInput {
+  readonly values?: NamedTensors;
+  readonly erased?: ErasedNote;
 }
 
 /** A prediction as the API shows it. */
@@ -52,8 +66,8 @@ export interface PredictionAnswer {
   readonly feedback?: FeedbackAnswer;
 }
 
-/** Values come along where they were read: those of the input from `input`, those of outputs from `doc`. */
-export function toPredictionAnswer(doc: PredictionDoc, input?: NamedTensors): PredictionAnswer {
+/** Values come along where they were read: those of the input from `found`, those of outputs from `doc`. */
+export function toPredictionAnswer(doc: PredictionDoc, found: FoundInput = {}): PredictionAnswer {
   const { model, version, digest, alias, protocol, status, error, callerId } = doc;
   const { outputs, top, rows, timings } = doc;
   const { tensors, ...summary } = doc.input;
@@ -69,13 +83,21 @@ export function toPredictionAnswer(doc: PredictionDoc, input?: NamedTensors): Pr
     ...(callerId === undefined ? {} : { callerId }),
     tags: fromPairs(doc.tags),
     rows,
-    input: { ...summary, ...(tensors ? { tensors: inputTensors(tensors, input) } : {}) },
+    input: {
+      ...summary,
+      ...(tensors ? { tensors: inputTensors(tensors, found.values) } : {}),
+      ...(found.erased ? { erased: toErasedAnswer(found.erased) } : {}),
+    },
     ...(outputs ? { outputs: outputTensors(outputs) } : {}),
     ...(top ? { top } : {}),
     timings,
     createdAt: doc.createdAt.toISOString(),
     ...(doc.importedAt ? { importedAt: doc.importedAt.toISOString() } : {}),
   };
+}
+
+export function toErasedAnswer({ at, reason }: ErasedNote): ErasedAnswer {
+  return { at: at.toISOString(), ...(reason === undefined ? {} : { reason }) };
 }
 
 function inputTensors(

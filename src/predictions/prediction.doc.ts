@@ -72,6 +72,14 @@ export interface PredictionDoc {
   readonly importedAt?: Date;
 }
 
+/** Why the bytes of an input are not there any more. */
+export interface ErasedNote {
+  readonly at: Date;
+  readonly reason?: string;
+  /** The entry in the audit. */
+  readonly auditId: ObjectId;
+}
+
 /** Collection `inputs`: the bytes of an input, once for all predictions that were made from it. */
 export interface InputDoc {
   /** The digest, `sha256:<hex>`. */
@@ -82,6 +90,8 @@ export interface InputDoc {
   /** Small inputs stand here, large ones in the bucket `inputs` under `file`. */
   readonly content?: Binary;
   readonly file?: ObjectId;
+  /** Its bytes were erased: neither content, nor for long a file, stands here any more. */
+  readonly erased?: ErasedNote;
   readonly createdAt: Date;
   /** When it was last sent to be stored; nothing is removed that was used a short while ago. */
   readonly usedAt: Date;

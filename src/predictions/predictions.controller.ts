@@ -66,6 +66,7 @@ export class PredictionsController {
     const etag = `"${digest}"`;
     response.setHeader('ETag', etag);
     if (isKnown(request, etag)) {
+      await this.records.assertStored(digest);
       response.status(304).end();
       return;
     }

@@ -10,6 +10,11 @@ export class BadPredictionIdError extends BadSyntaxError {
   override readonly code = 'bad_prediction_id';
 }
 
+/** The text is no digest of an input. */
+export class BadDigestError extends BadSyntaxError {
+  override readonly code = 'bad_digest';
+}
+
 /** Feedback by the id of a caller that names no model, or no id. */
 export class BadCallerIdError extends BadSyntaxError {
   override readonly code = 'bad_caller_id';
@@ -42,6 +47,12 @@ export class InputCorruptError extends StoreError {
 export class InputMissingError extends StoreError {
   override readonly kind = 'not_found';
   override readonly code = 'input_missing';
+}
+
+/** The record is there, and the bytes of its input were erased; details say when and why. */
+export class InputErasedError extends StoreError {
+  override readonly kind = 'not_found';
+  override readonly code = 'input_erased';
 }
 
 /** A prediction that failed has no outputs. */

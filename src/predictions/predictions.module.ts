@@ -2,11 +2,14 @@ import { Module } from '@nestjs/common';
 
 import { ModelsModule } from '../models/models.module';
 import { RuntimeModule } from '../runtime/runtime.module';
+import { AuditRepository } from './audit.repository';
 import { CountsController } from './counts.controller';
 import { DurableRecorder } from './durable-recorder.service';
+import { ErasureController } from './erasure.controller';
 import { ExportController } from './export.controller';
 import { FeedbackController } from './feedback.controller';
 import { FeedbackRepository } from './feedback.repository';
+import { InputErasure } from './input-erasure.service';
 import { InputsStore } from './inputs.store';
 import { PredictController } from './predict.controller';
 import { PredictService } from './predict.service';
@@ -32,6 +35,7 @@ import { RequestReader } from './request-reader.service';
     FeedbackController,
     ExportController,
     CountsController,
+    ErasureController,
     PredictionsController,
     ProofsController,
   ],
@@ -49,6 +53,8 @@ import { RequestReader } from './request-reader.service';
     PredictionRecords,
     PredictionProofs,
     FeedbackRepository,
+    AuditRepository,
+    InputErasure,
     PredictionExport,
     PredictionImport,
   ],

@@ -138,6 +138,12 @@ export class PredictionsRepository {
         partialFilterExpression: { labels: { $exists: true } },
       },
       {
+        name: 'made_from',
+        // Hashed: a digest of 71 characters in an index would outweigh many a record.
+        key: { 'input.digest': 'hashed' },
+        reason: 'the predictions that were made from an input; whether there are any',
+      },
+      {
         name: 'label_newest',
         key: { labels: 1, _id: -1 },
         reason: 'the predictions whose best label is the one asked for, newest first',
@@ -252,6 +258,10 @@ export class PredictionsRepository {
       { projection: { input: 1 } },
     );
     return found?.input ?? null;
+  }
+
+  async countMadeFrom(digest: string): Promise<number> {
+    return await this.predictions.countDocuments({ 'input.digest': digest });
   }
 
   /** A record, the document of its input, and what was said of it, in one round trip. */

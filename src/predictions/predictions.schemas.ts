@@ -97,6 +97,12 @@ const TENSORS = {
   },
 };
 
+export const ERASED_SCHEMA = {
+  type: 'object',
+  description: 'The bytes of the input were erased, and with them its values',
+  properties: { at: { type: 'string', format: 'date-time' }, reason: TEXT },
+} as const;
+
 export const PREDICTION_SCHEMA = {
   type: 'object',
   properties: {
@@ -124,6 +130,7 @@ export const PREDICTION_SCHEMA = {
           description: 'Of images: digest of the recipe that made the tensor',
         },
         tensors: TENSORS,
+        erased: ERASED_SCHEMA,
       },
     },
     outputs: TENSORS,

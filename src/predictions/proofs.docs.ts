@@ -1,6 +1,7 @@
 import { ApiParam, ApiResponse } from '@nestjs/swagger';
 
 import { describeRoute } from '../http/route-docs';
+import { ERASED_SCHEMA } from './predictions.schemas';
 
 const Id = ApiParam({ name: 'id', schema: { type: 'string', pattern: '^[0-9a-fA-F]{24}$' } });
 
@@ -39,6 +40,11 @@ export const GetProofDocs = (): MethodDecorator =>
             },
           },
           manifest: { type: 'object', additionalProperties: true },
+          inputErased: {
+            ...ERASED_SCHEMA,
+            nullable: true,
+            description: 'Set when the bytes of the input were erased since; no part of the facts',
+          },
         },
       },
     }),

@@ -26,7 +26,7 @@ export interface Check {
 
 /** Checks everything that a proof says against the evidence, in the order in which it builds up. */
 export function verifyProof(
-  { facts, recordDigest, manifest }: PredictionProof,
+  { facts, recordDigest, manifest, inputErased }: PredictionProof,
   evidence: Evidence,
 ): Check[] {
   const checks: Check[] = [];
@@ -59,11 +59,13 @@ export function verifyProof(
       recipe ? recipeDigest(recipe as Parameters<typeof recipeDigest>[0]) : undefined,
     );
   }
-  check(
-    'the input has the digest in the record',
-    facts.inputDigest,
-    evidence.input && digestOf(evidence.input),
-  );
+  const aboutInput = 'the input has the digest in the record';
+  // Whoever kept a copy can still check it.
+  if (evidence.input) check(aboutInput, facts.inputDigest, digestOf(evidence.input));
+  else {
+    const detail = inputErased ? `erased at ${inputErased.at}` : 'not given';
+    checks.push({ what: aboutInput, finding: 'unchecked', detail });
+  }
   if (facts.outputsDigest !== null) {
     check(
       'the outputs have the digest in the record',

@@ -113,7 +113,7 @@ export class ImageController {
   async get(
     @Param('id') id: string,
     @Req() request: Request,
-  ): Promise<RecordedImageAnswer & { readonly input_image: string }> {
+  ): Promise<RecordedImageAnswer & { readonly input_image: string | null }> {
     readQuery(request, {});
     const { prediction, content } = await this.records.getWithContent(parsePredictionId(id));
     if (prediction.protocol !== 'image') {
@@ -122,7 +122,7 @@ export class ImageController {
         { predictionId: id },
       );
     }
-    return { ...toRecordedImage(prediction), input_image: content.toString('base64') };
+    return { ...toRecordedImage(prediction), input_image: content?.toString('base64') ?? null };
   }
 
   /** @throws InvalidInputError when neither the request nor the settings name a model */

@@ -84,7 +84,11 @@ export const GetImageDocs = (): MethodDecorator =>
     ApiParam({ name: 'id', schema: { type: 'string', pattern: '^[0-9a-fA-F]{24}$' } }),
     ApiResponse({
       status: 200,
-      description: 'The prediction; input_image holds the exact bytes in base64',
-      schema: { type: 'object', properties: { ...RECORDED, input_image: TEXT } },
+      description:
+        'The prediction; input_image holds the exact bytes in base64, or null when they were erased',
+      schema: {
+        type: 'object',
+        properties: { ...RECORDED, input_image: { ...TEXT, nullable: true } },
+      },
     }),
   );
