@@ -56,7 +56,10 @@ export interface Predicted<T> {
 }
 
 /** What both a prediction that worked and one that failed leave behind. */
-type RecordFrame = Omit<PredictionRecord, 'status' | 'timings'>;
+type RecordFrame = Omit<PredictionRecord, keyof Outcome>;
+
+/** How a prediction came out, for its record. */
+type Outcome = Pick<PredictionRecord, 'status' | 'error' | 'outputs' | 'top' | 'timings'>;
 
 /**
  * Predicts with one version and records it.
@@ -92,15 +95,13 @@ export class PredictService {
   private async compute<T>(job: PredictJob<T>): Promise<Predicted<T>> {
     const { resolved, inputs, rows, signal, startedAtMs } = job;
     const { version } = resolved;
-    const recorder = this.recorderFor(resolved);
     const createdAt = new Date();
     const id = this.predictions.newId();
     const running = this.runtime.predict(toLoadable(version), inputs, {
       ...(resolved.batching ? { batching: resolved.batching } : {}),
       ...(signal ? { signal } : {}),
     });
-    // Encoded and hashed while an executor computes.
-    const frame = this.frameOf(job, id, createdAt);
+    const keep = this.startRecord(job, id, createdAt);
     let outputs: NamedTensors;
     let answer: T;
     let batchRows = rows;
@@ -113,8 +114,7 @@ export class PredictService {
       answer = job.encode(outputs);
     } catch (error) {
       if (wasTried(error)) {
-        await recorder.record({
-          ...frame,
+        await keep({
           status: 'failed',
           error: describe(error),
           timings: { ...timings, totalMs: since(startedAtMs) },
@@ -124,8 +124,7 @@ export class PredictService {
     }
     const top = topLabels(outputs, version.signature, version.labels, rows);
     const recordingAtMs = performance.now();
-    await recorder.record({
-      ...frame,
+    await keep({
       status: 'ok',
       outputs,
       ...(top ? { top } : {}),
@@ -138,6 +137,23 @@ export class PredictService {
       timings: { ...timings, recordMs: since(recordingAtMs), totalMs: since(startedAtMs) },
       rows,
       batchRows,
+    };
+  }
+
+  /** Encodes and hashes the input, which an executor has by now, unless nobody will want it. */
+  private startRecord<T>(
+    job: PredictJob<T>,
+    id: string,
+    createdAt: Date,
+  ): (outcome: Outcome) => Promise<void> {
+    const recorder = this.recorderFor(job.resolved);
+    if (recorder === this.unrecorded)
+      return async () => {
+        await this.unrecorded.record();
+      };
+    const frame = this.frameOf(job, id, createdAt);
+    return async (outcome) => {
+      await recorder.record({ ...frame, ...outcome });
     };
   }
 

@@ -48,7 +48,8 @@ export function encodeFrame(
 /**
  * Puts frames together from pieces cut anywhere.
  *
- * Every byte is copied once, to where it stays: a payload's buffer has its size from the start.
+ * Every byte of a payload is copied once, to where it stays: its buffer has its size from the
+ * start. A header is read where it lies, unless a cut goes through its frame.
  */
 export class FrameDecoder {
   private readonly prefix = Buffer.alloc(PREFIX_BYTES);
@@ -61,8 +62,19 @@ export class FrameDecoder {
    *
    * @throws FramingError when the bytes are no frames; nothing after that can be understood
    */
-  *push(piece: Uint8Array): Generator<Frame> {
+  *push({ buffer, byteOffset, byteLength }: Uint8Array): Generator<Frame> {
+    const piece = Buffer.from(buffer, byteOffset, byteLength);
     for (let at = 0; at < piece.length;) {
+      const end = this.filled === 0 ? endOfFrame(piece, at) : Infinity;
+      if (end <= piece.length) {
+        const body = at + PREFIX_BYTES + piece.readUInt32LE(at);
+        // A new array: a slice of a Buffer would be a view of the piece.
+        const payload = new Uint8Array(end - body);
+        payload.set(piece.subarray(body, end));
+        yield toFrame(piece.subarray(at + PREFIX_BYTES, body), payload);
+        at = end;
+        continue;
+      }
       const target = this.target();
       const take = Math.min(target.bytes.length - target.filled, piece.length - at);
       target.bytes.set(piece.subarray(at, at + take), target.filled);
@@ -86,11 +98,7 @@ export class FrameDecoder {
   }
 
   private begin(): void {
-    const headerBytes = this.prefix.readUInt32LE(0);
-    if (headerBytes === 0 || headerBytes > MAX_HEADER_BYTES) {
-      throw new FramingError('A frame has an impossible header length', { headerBytes });
-    }
-    this.header = Buffer.alloc(headerBytes);
+    this.header = Buffer.alloc(headerBytesAt(this.prefix, 0));
     this.payload = new Uint8Array(this.prefix.readUInt32LE(4));
   }
 
@@ -99,10 +107,28 @@ export class FrameDecoder {
     this.header = undefined;
     this.payload = new Uint8Array(0);
     this.filled = 0;
-    try {
-      return { header: JSON.parse(header.toString('utf8')) as unknown, payload };
-    } catch (cause) {
-      throw new FramingError('A frame has a header that is not JSON', {}, { cause });
-    }
+    return toFrame(header, payload);
+  }
+}
+
+function headerBytesAt(bytes: Buffer, at: number): number {
+  const headerBytes = bytes.readUInt32LE(at);
+  if (headerBytes === 0 || headerBytes > MAX_HEADER_BYTES) {
+    throw new FramingError('A frame has an impossible header length', { headerBytes });
+  }
+  return headerBytes;
+}
+
+/** Where the frame ends that starts there; infinity while not even its lengths are there. */
+function endOfFrame(bytes: Buffer, at: number): number {
+  if (bytes.length - at < PREFIX_BYTES) return Infinity;
+  return at + PREFIX_BYTES + headerBytesAt(bytes, at) + bytes.readUInt32LE(at + 4);
+}
+
+function toFrame(header: Buffer, payload: Uint8Array): Frame {
+  try {
+    return { header: JSON.parse(header.toString('utf8')) as unknown, payload };
+  } catch (cause) {
+    throw new FramingError('A frame has a header that is not JSON', {}, { cause });
   }
 }
