@@ -39,6 +39,16 @@ export interface RuntimeLevels {
   readonly liveMissing: number;
 }
 
+/** What became of predictions and their records since the start, at the moment of a scrape. */
+export interface RecordingLevels {
+  readonly predicted: number;
+  readonly recorded: number;
+  readonly dropped: number;
+  readonly unrecorded: number;
+  readonly replayed: number;
+  readonly waiting: number;
+}
+
 /**
  * Every figure of the service, in the form that Prometheus reads.
  *
@@ -48,6 +58,7 @@ export interface RuntimeLevels {
 export class Metrics {
   private readonly registry = new Registry();
   private levels: (() => RuntimeLevels) | undefined;
+  private recording: (() => RecordingLevels) | undefined;
 
   private readonly predictions = this.counter(
     'gridstow_predictions_total',
@@ -118,6 +129,7 @@ export class Metrics {
 
   constructor() {
     this.gaugeLevels();
+    this.countRecording();
   }
 
   /** Also counts what Node knows of its own process; once per process is enough. */
@@ -128,6 +140,11 @@ export class Metrics {
   /** Whom to ask about memory at each scrape. */
   watchRuntime(levels: () => RuntimeLevels): void {
     this.levels = levels;
+  }
+
+  /** Whom to ask about records at each scrape. */
+  watchRecording(levels: () => RecordingLevels): void {
+    this.recording = levels;
   }
 
   predicted(
@@ -220,6 +237,37 @@ export class Metrics {
         set({}, levels.liveMissing);
       },
     );
+  }
+
+  /** `predicted = recorded + dropped + queued` at every scrape: all are read at one moment. */
+  private countRecording(): void {
+    const totals = {
+      predicted: 'Predictions that were to be recorded, failed ones included',
+      recorded: 'Records that a majority has acknowledged',
+      dropped: 'Records given up',
+      unrecorded: 'Predictions that were not to be recorded: recording off, or not in the sample',
+      replayed: 'Records of an earlier run of the service, found on disk',
+    } as const;
+    const levels = (): RecordingLevels | undefined => this.recording?.();
+    for (const [what, help] of Object.entries(totals)) {
+      new Counter({
+        name: `gridstow_recording_${what}_total`,
+        help,
+        registers: [this.registry],
+        collect() {
+          this.reset();
+          this.inc(levels()?.[what as keyof typeof totals] ?? 0);
+        },
+      });
+    }
+    new Gauge({
+      name: 'gridstow_recording_queued',
+      help: 'Predictions whose record waits to be acknowledged',
+      registers: [this.registry],
+      collect() {
+        this.set(levels()?.waiting ?? 0);
+      },
+    });
   }
 
   private gauge(

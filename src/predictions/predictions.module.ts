@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 
+import { Metrics } from '../metrics/metrics';
 import { ModelsModule } from '../models/models.module';
 import { RuntimeModule } from '../runtime/runtime.module';
 import { AuditRepository } from './audit.repository';
@@ -60,4 +61,8 @@ import { RequestReader } from './request-reader.service';
   ],
   exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore, RecordingCounts],
 })
-export class PredictionsModule {}
+export class PredictionsModule {
+  constructor(metrics: Metrics, counts: RecordingCounts) {
+    metrics.watchRecording(() => counts.state);
+  }
+}

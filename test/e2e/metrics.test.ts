@@ -38,6 +38,10 @@ describe('GET /metrics', () => {
       ':tensorflow:serving:request_count{model_name="digits",status="OK"} 1',
       'gridstow_decode_seconds_count{kind="json"} 1',
       'gridstow_live_versions_missing 0',
+      'gridstow_recording_predicted_total 1',
+      'gridstow_recording_recorded_total 1',
+      'gridstow_recording_dropped_total 0',
+      'gridstow_recording_queued 0',
     ]) {
       expect(text).toContain(`${line}\n`);
     }

@@ -85,4 +85,22 @@ describe('Metrics', () => {
     expect(found.get('gridstow_live_versions_missing')).toBe(1);
     expect(found.get('gridstow_memory_budget_bytes')).toBe(100);
   });
+
+  it('says at each scrape what became of records, as counters and what is queued', async () => {
+    const metrics = new Metrics();
+    let recorded = 5;
+    const others = { predicted: 9, dropped: 1, unrecorded: 4, replayed: 2 };
+    metrics.watchRecording(() => ({ ...others, recorded, waiting: 8 - recorded }));
+
+    await series(metrics);
+    recorded = 6;
+    const found = await series(metrics);
+
+    const of = (what: string) => found.get(`gridstow_recording_${what}`);
+    expect(['predicted', 'recorded', 'dropped'].map((what) => of(`${what}_total`))).toEqual([
+      9, 6, 1,
+    ]);
+    expect([of('unrecorded_total'), of('replayed_total'), of('queued')]).toEqual([4, 2, 2]);
+    expect(await metrics.text()).toContain('# TYPE gridstow_recording_recorded_total counter');
+  });
 });
