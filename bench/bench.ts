@@ -6,6 +6,8 @@ export interface Effort {
   readonly rounds: number;
   /** Layer sizes of the big dense model. */
   readonly bigModel: readonly number[];
+  /** Layer sizes of the dense model that is loaded: large beside what any load needs for itself. */
+  readonly loadedModel: readonly number[];
   /** How long one load of requests lasts, per contender and round. */
   readonly loadMs: number;
   /** Whether models whose test load takes seconds take part. */

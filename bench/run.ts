@@ -21,10 +21,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
 
 const USAGE = `usage: npm run bench -- [--rounds n] [--quick] [${Object.keys(BENCHES).join('|')} …]`;
 
-/** 64 MiB of float32 weights; the quick one has 6. */
+/** 64 MiB of float32 weights, and 256 to load; the quick one has 6. */
 const FULL: Effort = {
   rounds: 5,
   bigModel: [2048, 4096, 2048, 10],
+  loadedModel: [4096, 8192, 4096, 10],
   loadMs: 1_500,
   slowModels: true,
   hugeBytes: 1024 ** 3,
@@ -32,6 +33,7 @@ const FULL: Effort = {
 const QUICK: Effort = {
   rounds: 2,
   bigModel: [512, 2048, 256, 10],
+  loadedModel: [512, 2048, 256, 10],
   loadMs: 400,
   slowModels: false,
   hugeBytes: 64 * 1024 ** 2,

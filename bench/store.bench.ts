@@ -33,10 +33,10 @@ const PIECE_BYTES = 64 * 1024;
 const PATH = 'weights.bin';
 
 /** How fast are the bytes themselves written, read and loaded, beside the driver's own streams? */
-export const benchStore: Bench = async (service, { rounds, bigModel }) => {
-  const files = denseModel(bigModel);
+export const benchStore: Bench = async (service, { rounds, bigModel, loadedModel }) => {
+  const results = await benchBytes(service.mongoUri, denseModel(bigModel), rounds);
+  const files = denseModel(loadedModel);
   const size = mebibytes(weightsOf(files).length);
-  const results = await benchBytes(service.mongoUri, files, rounds);
   const load = await benchLoad(service.url, service.mongoUri, files, rounds);
   const question = `From ${size.toFixed(0)} MiB of weights in the database to a ready model, in one process`;
   return [...results, { question, unit: 'loads/s', rounds, ...load, notes: LOAD_NOTES }];

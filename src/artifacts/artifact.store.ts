@@ -33,6 +33,19 @@ export interface ByteRange {
 }
 
 /**
+ * Where bytes of a file are to stand, if anywhere. Asked anew each time that they are touched, since
+ * memory may move in between; so only for a codec that works on the calling thread.
+ */
+export type RoomFor = (range: ByteRange) => Uint8Array | undefined;
+
+/** The next bytes of a file. */
+export interface Piece {
+  readonly length: number;
+  /** Absent where the bytes stand in the room that there was for them. */
+  readonly bytes?: Uint8Array;
+}
+
+/**
  * Artifact files in GridFS, as segments of content-addressed blobs.
  *
  * A file counts as stored only once a version document holds its `ArtifactRef`. Bytes stream both
@@ -158,6 +171,36 @@ export class ArtifactStore {
     if (held) yield held;
   }
 
+  /**
+   * Reads a whole file, decoding each segment into its room where there is one. The end is reached
+   * only after the digest was compared: what stands in rooms is not to be used before.
+   *
+   * @throws ArtifactCorruptError
+   */
+  async *readPieces(ref: ArtifactRef, roomFor: RoomFor): AsyncGenerator<Piece> {
+    checkShape(ref);
+    const digest = createHash('sha256');
+    let held: Piece | undefined;
+    let start = 0;
+    for await (const { group, encoded } of this.fetchGroups(ref.segments)) {
+      const bases = new Map<string, Promise<Uint8Array>>();
+      for (const segment of group) {
+        const length = segment.rawBytes;
+        const range = { start, end: start + length };
+        const own = roomFor(range) ? undefined : new Uint8Array(length);
+        // Room that is gone meanwhile has no bytes, which no segment fits.
+        const target = (): Uint8Array => own ?? roomFor(range) ?? new Uint8Array(0);
+        await this.decode(segment, encoded, target, bases);
+        digest.update(target());
+        if (held) yield held;
+        held = own ? { length, bytes: own } : { length };
+        start += length;
+      }
+    }
+    assertDigest(ref, digest.digest('hex'));
+    if (held) yield held;
+  }
+
   private async *readRange(
     ref: ArtifactRef,
     { start, end }: ByteRange,
@@ -187,30 +230,40 @@ export class ArtifactStore {
     });
   }
 
-  /** Segments in order, decoded into `whole` or into memory of their own; the next group travels meanwhile. */
+  /** Segments in order, decoded into `whole` or into memory of their own. */
   private async *readSegments(
     segments: readonly SegmentRef[],
     whole?: Uint8Array,
   ): AsyncGenerator<{ readonly segment: SegmentRef; readonly raw: Uint8Array }> {
+    let at = 0;
+    for await (const { group, encoded } of this.fetchGroups(segments)) {
+      const bases = new Map<string, Promise<Uint8Array>>();
+      const decoding = group.map((segment) => {
+        const raw = whole
+          ? whole.subarray(at, (at += segment.rawBytes))
+          : new Uint8Array(segment.rawBytes);
+        const decoded = this.decode(segment, encoded, () => raw, bases);
+        return handled(decoded.then(() => ({ segment, raw })));
+      });
+      try {
+        for (const decoded of decoding) yield await decoded;
+      } finally {
+        await Promise.allSettled(decoding);
+      }
+    }
+  }
+
+  /** The encoded bytes of segments, group by group; the next group travels meanwhile. */
+  private async *fetchGroups(segments: readonly SegmentRef[]): AsyncGenerator<FetchedGroup> {
     const groups = inGroups(segments);
     let coming = handled(this.fetchGroup(groups[0]));
-    let at = 0;
     try {
       for (const [index, group] of groups.entries()) {
         const encoded = await coming;
         coming = handled(this.fetchGroup(groups[index + 1]));
-        const bases = new Map<string, Promise<Uint8Array>>();
-        const decoding = group.map((segment) => {
-          const target = whole
-            ? whole.subarray(at, (at += segment.rawBytes))
-            : new Uint8Array(segment.rawBytes);
-          const decoded = this.decode(segment, encoded, target, bases);
-          return handled(decoded.then(() => ({ segment, raw: target })));
-        });
         try {
-          for (const decoded of decoding) yield await decoded;
+          yield { group, encoded };
         } finally {
-          await Promise.allSettled(decoding);
           for (const { release } of encoded.values()) release();
         }
       }
@@ -229,7 +282,7 @@ export class ArtifactStore {
   private async decode(
     { base, ...segment }: SegmentRef,
     encoded: ReadonlyMap<string, Shared>,
-    target: Uint8Array,
+    target: () => Uint8Array,
     bases: Map<string, Promise<Uint8Array>>,
   ): Promise<void> {
     let baseRaw: Promise<Uint8Array> | undefined;
@@ -238,7 +291,8 @@ export class ArtifactStore {
       baseRaw = bases.get(id) ?? this.decodeBase(base, encoded);
       bases.set(id, baseRaw);
     }
-    await this.decodeOne(segment, encoded, target, await baseRaw);
+    const usedBase = await baseRaw;
+    await this.decodeOne(segment, encoded, target(), usedBase);
   }
 
   private async decodeBase(
@@ -264,6 +318,11 @@ export class ArtifactStore {
       throw new ArtifactCorruptError(cause.message, { blob: id }, { cause });
     }
   }
+}
+
+interface FetchedGroup {
+  readonly group: readonly SegmentRef[];
+  readonly encoded: ReadonlyMap<string, Shared>;
 }
 
 /** Work that goes on while its consumer is elsewhere, or gone: its failure is seen when it is awaited. */

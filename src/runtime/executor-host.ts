@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 
 import { type ArtifactFile } from '../artifacts/artifact';
+import { type Piece, type RoomFor } from '../artifacts/artifact.store';
 import { type NamedTensors } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
 import { type Engine, type FileSource, type LoadedModel } from './engines/engine';
@@ -97,8 +98,8 @@ class RecordedSource implements FileSource {
     return bytes;
   }
 
-  async *open(file: ArtifactFile): AsyncGenerator<Uint8Array> {
-    yield* this.source.open(file);
+  async *open(file: ArtifactFile, roomFor?: RoomFor): AsyncGenerator<Piece> {
+    yield* this.source.open(file, roomFor);
     this.paths.push(file.path);
   }
 }
@@ -123,7 +124,8 @@ export class SentFiles implements FileSource {
     return await Promise.resolve(Uint8Array.from(bytes).buffer);
   }
 
-  async *open(file: ArtifactFile): AsyncGenerator<Uint8Array> {
-    yield new Uint8Array(await this.read(file));
+  async *open(file: ArtifactFile): AsyncGenerator<Piece> {
+    const bytes = new Uint8Array(await this.read(file));
+    yield { length: bytes.length, bytes };
   }
 }

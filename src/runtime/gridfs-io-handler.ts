@@ -4,9 +4,17 @@ import type { io } from '@tensorflow/tfjs-core';
 
 import { ArtifactCorruptError } from '../artifacts/artifact.errors';
 import { type ArtifactFile } from '../artifacts/artifact';
+import { type Piece, type RoomFor } from '../artifacts/artifact.store';
 import { type LoadableVersion } from '../models/version';
 import { type FileSource } from './engines/engine';
-import { cutWeights, type WeightBytes } from './engines/weight-bytes';
+import {
+  cutWeights,
+  type PlacedWeight,
+  placeWeights,
+  roomFinder,
+  type WeightBytes,
+  type WeightRooms,
+} from './engines/weight-bytes';
 import { ModelUnloadableError } from './runtime.errors';
 
 /** The parts of `model.json`, weights and topology aside, that TensorFlow.js takes and gives as they are. */
@@ -21,10 +29,12 @@ export const PASSED_ON = [
   'trainingConfig',
 ] as const;
 
-/** A model without its weights, which come one after the other. */
+/** A model without its weights, which come one after the other, once. */
 export interface StreamedModel {
   readonly artifacts: io.ModelArtifacts;
-  readonly weights: AsyncIterable<WeightBytes>;
+  readonly weights: () => AsyncIterable<WeightBytes>;
+  /** Decoded straight into where an engine has room for them. */
+  readonly place: (rooms: WeightRooms) => AsyncIterable<WeightBytes | PlacedWeight>;
 }
 
 /**
@@ -50,11 +60,27 @@ export class GridfsIoHandler implements io.IOHandler {
 
   async open(): Promise<StreamedModel> {
     const { artifacts, shards } = await this.describe();
-    const { source } = this;
-    const pieces = async function* (): AsyncGenerator<Uint8Array> {
-      for (const shard of shards) yield* source.open(shard);
+    const specs = artifacts.weightSpecs ?? [];
+    return {
+      artifacts,
+      weights: () => cutWeights(specs, this.openAll(shards)),
+      place: (rooms) => placeWeights(specs, this.openAll(shards, roomFinder(specs, rooms)), rooms),
     };
-    return { artifacts, weights: cutWeights(artifacts.weightSpecs ?? [], pieces()) };
+  }
+
+  /** The shards end to end. */
+  private async *openAll(
+    shards: readonly ArtifactFile[],
+    roomFor?: RoomFor,
+  ): AsyncGenerator<Piece> {
+    let at = 0;
+    for (const shard of shards) {
+      const first = at;
+      const room: RoomFor = ({ start, end }) =>
+        roomFor?.({ start: first + start, end: first + end });
+      yield* this.source.open(shard, room);
+      at += shard.ref.rawBytes;
+    }
   }
 
   private async describe(): Promise<{

@@ -158,7 +158,7 @@ export class ModelLibrary {
   private source(): FileSource {
     return {
       read: async ({ ref }) => await this.artifacts.read(ref),
-      open: ({ ref }) => this.artifacts.readWhole(ref),
+      open: ({ ref }) => this.artifacts.readPieces(ref, () => undefined),
     };
   }
 }

@@ -1,7 +1,7 @@
 import { type MongoClient, ObjectId } from 'mongodb';
 
 import { type ArtifactFile, type BlobRef } from '../artifacts/artifact';
-import { ArtifactStore } from '../artifacts/artifact.store';
+import { ArtifactStore, type Piece, type RoomFor } from '../artifacts/artifact.store';
 import { InlineCodec } from '../artifacts/codec/inline.codec';
 import { createClient } from '../mongo/connect';
 import { asStoreError } from '../mongo/mongo-failure';
@@ -10,6 +10,8 @@ import { type ExecutorDatabase, type WireBlob, type WireFile } from './executor-
 
 /** One load at a time reads through these, and one more may check the server. */
 const POOL_SIZE = 2;
+
+const noRoom: RoomFor = () => undefined;
 
 /**
  * Files of versions as an executor reads them: straight from the database over a small client of
@@ -29,9 +31,9 @@ export class VersionFilesStore implements FileSource {
     }
   }
 
-  async *open({ ref }: ArtifactFile): AsyncGenerator<Uint8Array> {
+  async *open({ ref }: ArtifactFile, roomFor: RoomFor = noRoom): AsyncGenerator<Piece> {
     try {
-      yield* this.store().readWhole(ref);
+      yield* this.store().readPieces(ref, roomFor);
     } catch (error) {
       throw asStoreError(error) ?? error;
     }

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { ObjectId } from 'mongodb';
 
 import { type ArtifactFile } from '../../src/artifacts/artifact';
+import { type Piece, type RoomFor } from '../../src/artifacts/artifact.store';
 import { type ArtifactFormat } from '../../src/formats/artifact-format';
 import { inspectArtifact, wantsContent } from '../../src/formats/inspect-artifact';
 import { type LoadableVersion } from '../../src/models/version';
@@ -23,11 +24,14 @@ export class MemorySource implements FileSource {
     return await Promise.resolve(Uint8Array.from(bytes).buffer);
   }
 
-  /** In pieces that are no multiple of anything. */
-  async *open(file: ArtifactFile): AsyncGenerator<Uint8Array> {
-    const bytes = new Uint8Array(await this.read(file));
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      yield bytes.subarray(at, at + PIECE_BYTES);
+  /** In pieces that are no multiple of anything, into the room that there is for them. */
+  async *open(file: ArtifactFile, roomFor?: RoomFor): AsyncGenerator<Piece> {
+    const whole = new Uint8Array(await this.read(file));
+    for (let start = 0; start < whole.length; start += PIECE_BYTES) {
+      const bytes = whole.subarray(start, start + PIECE_BYTES);
+      const room = roomFor?.({ start, end: start + bytes.length });
+      room?.set(bytes);
+      yield room ? { length: bytes.length } : { length: bytes.length, bytes };
     }
   }
 }

@@ -14,9 +14,9 @@ export class InlineCodec implements SegmentCodec {
   }
 
   async decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void> {
-    // Inside the promise, so that a broken segment rejects and never throws at the call.
-    await Promise.resolve();
+    // At once, before memory that the target is a view of can move; what it throws still rejects.
     decodeSegment(encoded, target, base);
+    await Promise.resolve();
   }
 
   async close(): Promise<void> {

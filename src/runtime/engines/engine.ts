@@ -1,4 +1,5 @@
 import { type ArtifactFile } from '../../artifacts/artifact';
+import { type Piece, type RoomFor } from '../../artifacts/artifact.store';
 import { type NamedTensors, type TensorSpec } from '../../common/tensor';
 import { type LoadableVersion } from '../../models/version';
 
@@ -10,8 +11,11 @@ export type EngineName = (typeof ENGINE_NAMES)[number];
 export interface FileSource {
   /** @returns a buffer that holds the file and nothing else */
   read(file: ArtifactFile): Promise<ArrayBuffer>;
-  /** The file piece by piece; fails before its last piece when it is not the one that was stored. */
-  open(file: ArtifactFile): AsyncIterable<Uint8Array>;
+  /**
+   * The file piece by piece, each put into its room where there is one; fails before its last piece
+   * when it is not the file that was stored.
+   */
+  open(file: ArtifactFile, roomFor?: RoomFor): AsyncIterable<Piece>;
 }
 
 /**

@@ -4,9 +4,11 @@ import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { ModelUnloadableError } from '../runtime.errors';
 import { decodeWeight } from './decode-weight';
 import { type TfjsApi } from './tfjs-api';
-import { type WeightBytes } from './weight-bytes';
+import { type PlacedWeight, type WeightBytes } from './weight-bytes';
+import { type WeightMemory } from './weight-memory';
 
 type LayerWeight = LayersModel['weights'][number];
+type WeightSpec = WeightBytes['spec'];
 
 /** Builds a layers model whose weights are zeros, to be filled in one by one. */
 export async function buildLayers(tf: TfjsApi, topology: io.ModelArtifacts): Promise<LayersModel> {
@@ -48,17 +50,35 @@ export class LayerWeights {
     this.targets = new Map(weights.map((weight) => [weight.originalName, weight]));
   }
 
+  /**
+   * The memory of the layer that waits for a weight, where the bytes can stand just as they are
+   * stored.
+   */
+  room(spec: WeightSpec, memory: WeightMemory): Uint8Array | undefined {
+    const target = this.targets.get(this.find(spec.name) ?? '');
+    if (!target || spec.quantization) return undefined;
+    // A constraint changes what is written.
+    const { constraint } = target as { readonly constraint: unknown };
+    const tensor = target.read();
+    const isSame = tensor.dtype === spec.dtype && tensor.shape.join() === spec.shape.join();
+    return isSame && !constraint ? memory.bytesOf(tensor) : undefined;
+  }
+
   /** @throws ModelUnloadableError for a weight that no layer waits for */
-  put(weight: WeightBytes): void {
+  put(weight: WeightBytes | PlacedWeight): void {
     const { name } = weight.spec;
-    // Keras since 2.2 puts the cell of a recurrent layer into the name, TensorFlow.js does not.
-    const found = [name, withoutCell(name)].find((candidate) => this.targets.has(candidate));
+    const found = this.find(name);
     const target = found === undefined ? undefined : this.targets.get(found);
     if (found === undefined || !target) {
       throw new ModelUnloadableError(`No layer has a weight ${name}`, { weight: name });
     }
     this.targets.delete(found);
-    target.write(decodeWeight(this.tf, weight));
+    if (weight.bytes) target.write(decodeWeight(this.tf, weight));
+  }
+
+  private find(name: string): string | undefined {
+    // Keras since 2.2 puts the cell of a recurrent layer into the name, TensorFlow.js does not.
+    return [name, withoutCell(name)].find((candidate) => this.targets.has(candidate));
   }
 
   /** @throws ModelUnloadableError naming weights that never came */

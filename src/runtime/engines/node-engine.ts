@@ -33,8 +33,10 @@ export async function openNodeEngine(scratchDir = ownTemporaryFolder()): Promise
     'node',
     `TensorFlow.js ${native.version_core} on the TensorFlow C library`,
     native,
-    async (version, source) =>
-      await loadSavedModel(version, source, scratchDir, native.node.loadSavedModel),
+    {
+      loadSavedModel: async (version, source) =>
+        await loadSavedModel(version, source, scratchDir, native.node.loadSavedModel),
+    },
   );
 }
 

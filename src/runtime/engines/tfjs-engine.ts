@@ -16,7 +16,8 @@ import { fromTfTensor, toTfTensor } from './tensor-values';
 import { type TfjsApi } from './tfjs-api';
 import { asInferenceFailure, asUnloadable } from './tfjs-failure';
 import { type TfjsProgram } from './tfjs-program';
-import { type WeightBytes } from './weight-bytes';
+import { type PlacedWeight, type WeightBytes, type WeightRooms } from './weight-bytes';
+import { type WeightMemory } from './weight-memory';
 
 /** TensorFlow.js with one of its backends, which has to be set and ready already. */
 export class TfjsEngine implements Engine {
@@ -26,25 +27,26 @@ export class TfjsEngine implements Engine {
     readonly name: EngineName,
     readonly description: string,
     private readonly tf: TfjsApi,
-    /** Loads what the library proper does not: SavedModels, where the native one is. */
-    private readonly loadSavedModel?: SavedModelLoader,
+    private readonly extras: EngineExtras = {},
   ) {}
 
   async load(version: LoadableVersion, source: FileSource): Promise<LoadedModel> {
-    if (version.format === 'tf-saved-model' && this.loadSavedModel) {
-      return await this.loadNative(version, source, this.loadSavedModel);
+    const { loadSavedModel } = this.extras;
+    if (version.format === 'tf-saved-model' && loadSavedModel) {
+      return await this.loadNative(version, source, loadSavedModel);
     }
-    const opened = await new GridfsIoHandler(version, source).open();
-    const { artifacts } = opened;
+    const { artifacts, weights, place } = await new GridfsIoHandler(version, source).open();
     const warnings: string[] = [];
     // What ran before was looked at before, and stored bytes do not change.
     const isProven = Object.keys(version.engines).length > 0;
-    const weights = isProven ? opened.weights : judgeWeights(opened.weights, warnings);
+    const intake: WeightIntake = isProven
+      ? { bring: place, memory: this.extras.memory }
+      : { bring: () => judgeWeights(weights(), warnings), memory: undefined };
     switch (version.format) {
       case 'tfjs-layers':
-        return await this.loadLayers(version, artifacts, weights, warnings);
+        return await this.loadLayers(version, artifacts, intake, warnings);
       case 'tfjs-graph':
-        return await this.loadGraph(version, artifacts, weights, warnings);
+        return await this.loadGraph(version, artifacts, intake, warnings);
       case 'tf-saved-model':
       case 'onnx':
       case 'opaque':
@@ -63,7 +65,7 @@ export class TfjsEngine implements Engine {
   private async loadLayers(
     { signature }: LoadableVersion,
     artifacts: io.ModelArtifacts,
-    weights: AsyncIterable<WeightBytes>,
+    { bring, memory }: WeightIntake,
     warnings: readonly string[],
   ): Promise<LoadedModel> {
     const { model, disposeRest, bytes } = await this.step(async () => {
@@ -78,7 +80,7 @@ export class TfjsEngine implements Engine {
     };
     return await this.orElse(dispose, async () => {
       const targets = new LayerWeights(this.tf, model);
-      for await (const weight of weights) {
+      for await (const weight of bring((spec) => memory && targets.room(spec, memory))) {
         // A turn for each: requests to other models come in between.
         await this.step(async () => {
           await inScope(this.tf, async () => {
@@ -97,7 +99,7 @@ export class TfjsEngine implements Engine {
   private async loadGraph(
     { signature }: LoadableVersion,
     artifacts: io.ModelArtifacts,
-    weights: AsyncIterable<WeightBytes>,
+    { bring, memory }: WeightIntake,
     warnings: readonly string[],
   ): Promise<LoadedModel> {
     const tensors: Record<string, TfTensor> = {};
@@ -108,13 +110,21 @@ export class TfjsEngine implements Engine {
     };
     return await this.orElse(disposeTensors, async () => {
       let bytes = 0;
-      for await (const weight of weights) {
+      const add = async (name: string, make: () => TfTensor | undefined): Promise<void> => {
         await this.step(async () => {
           const bytesBefore = this.tf.memory().numBytes;
-          tensors[weight.spec.name] = decodeWeight(this.tf, weight);
+          const tensor = make();
+          if (tensor) tensors[name] = tensor;
           bytes += this.tf.memory().numBytes - bytesBefore;
           await Promise.resolve();
         });
+      };
+      for (const spec of memory ? (artifacts.weightSpecs ?? []) : []) {
+        await add(spec.name, () => memory?.allocate(spec));
+      }
+      const roomOf: WeightRooms = ({ name }) => tensors[name] && memory?.bytesOf(tensors[name]);
+      for await (const weight of bring(roomOf)) {
+        if (weight.bytes) await add(weight.spec.name, () => decodeWeight(this.tf, weight));
       }
       return await this.step(async () => {
         const { loaded, disposeRest } = await loadInScope(this.tf, async () => {
@@ -178,6 +188,19 @@ export class TfjsEngine implements Engine {
       throw error;
     }
   }
+}
+
+/** Weights one by one; where they need no look, into rooms of the memory that there is then. */
+interface WeightIntake {
+  readonly bring: (rooms: WeightRooms) => AsyncIterable<WeightBytes | PlacedWeight>;
+  readonly memory: WeightMemory | undefined;
+}
+
+export interface EngineExtras {
+  /** Loads what the library proper does not: SavedModels, where the native one is. */
+  readonly loadSavedModel?: SavedModelLoader;
+  /** Where weights can be decoded to; without it they are handed over. */
+  readonly memory?: WeightMemory;
 }
 
 /** Makes a program of a SavedModel. */

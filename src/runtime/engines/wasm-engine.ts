@@ -6,6 +6,7 @@ import { EngineUnavailableError } from '../runtime.errors';
 import { type Engine } from './engine';
 import { splitTfjs } from './split-tfjs';
 import { TfjsEngine } from './tfjs-engine';
+import { WasmMemory } from './wasm-memory';
 
 /** TensorFlow.js compiled to WebAssembly: one core, and there on every machine that runs Node. */
 export async function openWasmEngine(): Promise<Engine> {
@@ -23,5 +24,6 @@ export async function openWasmEngine(): Promise<Engine> {
     'wasm',
     `TensorFlow.js ${splitTfjs.version_core} on WebAssembly, ${simd === true ? 'with' : 'without'} SIMD`,
     splitTfjs,
+    { memory: new WasmMemory(splitTfjs) },
   );
 }

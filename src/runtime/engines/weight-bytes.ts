@@ -1,5 +1,6 @@
 import type { io } from '@tensorflow/tfjs-core';
 
+import { type ByteRange, type Piece, type RoomFor } from '../../artifacts/artifact.store';
 import { ArtifactCorruptError } from '../../artifacts/artifact.errors';
 
 type WeightSpec = io.WeightsManifestEntry;
@@ -23,6 +24,20 @@ export interface WeightBytes {
   readonly bytes: ArrayBuffer;
 }
 
+/** A weight whose bytes stand in the room that there was for them. */
+export interface PlacedWeight {
+  readonly spec: WeightSpec;
+  readonly bytes: null;
+}
+
+/**
+ * Memory of an engine for the bytes of a weight, just as they are stored; undefined where there is
+ * none. Asked anew for each use, since that memory moves when it grows.
+ */
+export type WeightRooms = (spec: WeightSpec) => Uint8Array | undefined;
+
+const noRooms: WeightRooms = () => undefined;
+
 /**
  * Cuts the bytes of weight files, laid end to end, into those of each weight.
  *
@@ -33,16 +48,30 @@ export interface WeightBytes {
  */
 export async function* cutWeights(
   specs: readonly WeightSpec[],
-  pieces: AsyncIterable<Uint8Array>,
+  pieces: AsyncIterable<Piece>,
 ): AsyncGenerator<WeightBytes> {
+  for await (const { spec, bytes } of placeWeights(specs, pieces, noRooms)) {
+    if (bytes) yield { spec, bytes };
+  }
+}
+
+/** The same, but for weights that have room in an engine: those end up there, and in no buffer. */
+export async function* placeWeights(
+  specs: readonly WeightSpec[],
+  pieces: AsyncIterable<Piece>,
+  rooms: WeightRooms,
+): AsyncGenerator<WeightBytes | PlacedWeight> {
   const feed = new Feed(pieces);
   try {
     for (const spec of specs) {
-      const size = spec.shape.reduce((product, dimension) => product * dimension, 1);
-      const bytes =
-        spec.dtype === 'string' && !spec.quantization
-          ? await takeStrings(feed, size)
-          : await feed.take(size * (ELEMENT_BYTES[spec.quantization?.dtype ?? spec.dtype] ?? 4));
+      if (rooms(spec)) {
+        await feed.fill(bytesOf(spec), () => rooms(spec));
+        yield { spec, bytes: null };
+        continue;
+      }
+      const bytes = isTexts(spec)
+        ? await takeStrings(feed, sizeOf(spec))
+        : await feed.take(bytesOf(spec));
       yield { spec, bytes };
     }
     // Also what makes the source compare its digest, which it does behind its last byte.
@@ -50,6 +79,37 @@ export async function* cutWeights(
   } finally {
     await feed.close();
   }
+}
+
+/**
+ * Finds the room for a range of the weight files, laid end to end, when it lies in one weight.
+ * Behind texts, whose length nothing declares, there is none.
+ */
+export function roomFinder(specs: readonly WeightSpec[], rooms: WeightRooms): RoomFor {
+  const places: { readonly spec: WeightSpec; readonly range: ByteRange }[] = [];
+  let end = 0;
+  for (const spec of specs) {
+    if (isTexts(spec)) break;
+    const start = end;
+    end += bytesOf(spec);
+    places.push({ spec, range: { start, end } });
+  }
+  return ({ start, end }) => {
+    const place = places.find(({ range }) => range.start <= start && end <= range.end);
+    return place && rooms(place.spec)?.subarray(start - place.range.start, end - place.range.start);
+  };
+}
+
+function isTexts({ dtype, quantization }: WeightSpec): boolean {
+  return dtype === 'string' && !quantization;
+}
+
+function sizeOf({ shape }: WeightSpec): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+function bytesOf(spec: WeightSpec): number {
+  return sizeOf(spec) * (ELEMENT_BYTES[spec.quantization?.dtype ?? spec.dtype] ?? 4);
 }
 
 /** Each string stands behind its length. */
@@ -65,41 +125,45 @@ async function takeStrings(feed: Feed, count: number): Promise<ArrayBuffer> {
 
 /** Takes exact numbers of bytes from pieces of any size. */
 class Feed {
-  private readonly source: AsyncIterator<Uint8Array>;
-  private piece = new Uint8Array(0);
+  private readonly source: AsyncIterator<Piece>;
+  private piece: Piece = { length: 0 };
   private at = 0;
 
-  constructor(pieces: AsyncIterable<Uint8Array>) {
+  constructor(pieces: AsyncIterable<Piece>) {
     this.source = pieces[Symbol.asyncIterator]();
   }
 
   async take(count: number): Promise<ArrayBuffer> {
-    const { piece } = this;
-    const left = piece.length - this.at;
-    if (left === 0 && count > 0) {
+    if (this.piece.length === this.at && count > 0) {
       await this.next();
-      const { buffer, byteLength } = this.piece;
-      if (byteLength === count && buffer.byteLength === count && buffer instanceof ArrayBuffer) {
+      const whole = wholeBuffer(this.piece);
+      if (whole?.byteLength === count) {
         this.at = count;
-        return buffer;
+        return whole;
       }
     }
     const whole = new Uint8Array(count);
+    await this.fill(count, () => whole);
+    return whole.buffer;
+  }
+
+  /** Brings bytes into `room`, but for those that stand there already. */
+  async fill(count: number, room: () => Uint8Array | undefined): Promise<void> {
     for (let filled = 0; filled < count;) {
       if (this.at === this.piece.length) await this.next();
-      const part = this.piece.subarray(this.at, this.at + count - filled);
-      whole.set(part, filled);
-      filled += part.length;
-      this.at += part.length;
+      const { bytes, length } = this.piece;
+      const part = Math.min(length - this.at, count - filled);
+      if (bytes) room()?.set(bytes.subarray(this.at, this.at + part), filled);
+      filled += part;
+      this.at += part;
     }
-    return whole.buffer;
   }
 
   async isAtEnd(): Promise<boolean> {
     while (this.at === this.piece.length) {
       const next = await this.source.next();
       if (next.done === true) return true;
-      this.piece = next.value as Uint8Array<ArrayBuffer>;
+      this.piece = next.value;
       this.at = 0;
     }
     return false;
@@ -112,6 +176,12 @@ class Feed {
   private async next(): Promise<void> {
     if (await this.isAtEnd()) throw damaged('end before the last weight does');
   }
+}
+
+/** The buffer of a piece that holds nothing else. */
+function wholeBuffer({ bytes }: Piece): ArrayBuffer | undefined {
+  if (!bytes || !(bytes.buffer instanceof ArrayBuffer)) return undefined;
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : undefined;
 }
 
 function damaged(how: string): ArtifactCorruptError {

@@ -1,25 +1,41 @@
 import * as core from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
+import { type Piece, type RoomFor } from '../../../../src/artifacts/artifact.store';
 import { decodeWeight } from '../../../../src/runtime/engines/decode-weight';
 import { splitTfjs } from '../../../../src/runtime/engines/split-tfjs';
 import { openWasmEngine } from '../../../../src/runtime/engines/wasm-engine';
-import { cutWeights, type WeightBytes } from '../../../../src/runtime/engines/weight-bytes';
+import {
+  cutWeights,
+  placeWeights,
+  roomFinder,
+  type WeightBytes,
+  type WeightRooms,
+} from '../../../../src/runtime/engines/weight-bytes';
 
 type Spec = core.io.WeightsManifestEntry;
 
-async function* inPieces(bytes: Uint8Array, sizes: readonly number[]): AsyncGenerator<Uint8Array> {
-  let at = 0;
-  for (let index = 0; at < bytes.length; index++) {
+/** Pieces as a source gives them, each in its room where there is one. */
+async function* inPieces(
+  bytes: Uint8Array,
+  sizes: readonly number[],
+  roomFor: RoomFor = () => undefined,
+): AsyncGenerator<Piece> {
+  let start = 0;
+  for (let index = 0; start < bytes.length; index++) {
     const size = sizes.length === 0 ? bytes.length : sizes[index % sizes.length]!;
-    yield await Promise.resolve(bytes.subarray(at, at + size));
-    at += size;
+    const piece = bytes.subarray(start, start + size);
+    const { length } = piece;
+    const room = roomFor({ start, end: start + length });
+    room?.set(piece);
+    yield await Promise.resolve(room ? { length } : { length, bytes: piece });
+    start += length;
   }
 }
 
 async function collect(
   specs: readonly Spec[],
-  pieces: AsyncIterable<Uint8Array>,
+  pieces: AsyncIterable<Piece>,
 ): Promise<WeightBytes[]> {
   const found: WeightBytes[] = [];
   for await (const weight of cutWeights(specs, pieces)) found.push(weight);
@@ -70,6 +86,37 @@ describe('cutWeights', () => {
     );
   });
 
+  it('puts weights that have room there, whatever pieces they come in and wherever the room moves', async () => {
+    const roomy = ['a', 'empty', 'flags', 'small', 'half'];
+    const pieceSizes = fc.array(fc.integer({ min: 1, max: 40 }));
+    await fc.assert(
+      fc.asyncProperty(pieceSizes, fc.subarray(roomy), async (sizes, names) => {
+        const memory = new Map(
+          specs.map(({ name }, index) => [name, new Uint8Array(lengths[index]!)]),
+        );
+        const rooms: WeightRooms = ({ name }) => {
+          if (!names.includes(name)) return undefined;
+          const moved = Uint8Array.from(memory.get(name)!);
+          memory.get(name)!.fill(0xee);
+          memory.set(name, moved);
+          return moved;
+        };
+        const pieces = inPieces(bytes, sizes, roomFinder(specs, rooms));
+
+        let at = 0;
+        for await (const weight of placeWeights(specs, pieces, rooms)) {
+          const { name } = weight.spec;
+          expect(weight.bytes === null).toBe(names.includes(name));
+          const own = weight.bytes ? new Uint8Array(weight.bytes) : memory.get(name)!;
+          const { length } = memory.get(name)!;
+          expect([name, own]).toEqual([name, bytes.slice(at, at + length)]);
+          at += length;
+        }
+        expect(at).toBe(bytes.length);
+      }),
+    );
+  });
+
   it('hands a piece that is exactly one weight on without a copy', async () => {
     const piece = new Uint8Array(12);
     const [found] = await collect([spec('a', [3])], inPieces(piece, []));
@@ -88,8 +135,8 @@ describe('cutWeights', () => {
   });
 
   it('fails with the failure of the source, also with one behind the last byte', async () => {
-    const failing = async function* (): AsyncGenerator<Uint8Array> {
-      yield await Promise.resolve(bytes);
+    const failing = async function* (): AsyncGenerator<Piece> {
+      yield await Promise.resolve({ length: bytes.length, bytes });
       throw new RangeError('digest differs');
     };
     await expect(collect(specs, failing())).rejects.toThrow('digest differs');
@@ -97,9 +144,9 @@ describe('cutWeights', () => {
 
   it('lets go of the source when nobody wants the rest', async () => {
     let isClosed = false;
-    const source = async function* (): AsyncGenerator<Uint8Array> {
+    const source = async function* (): AsyncGenerator<Piece> {
       try {
-        yield await Promise.resolve(bytes);
+        yield await Promise.resolve({ length: bytes.length, bytes });
       } finally {
         isClosed = true;
       }
