@@ -59,6 +59,12 @@ module.exports = {
       'TensorFlow.js values enter only in src/runtime/engines; elsewhere import its types.',
     ),
     door(
+      'onnx',
+      '(^|/)node_modules/onnxruntime-',
+      '^src/runtime/engines/onnx-',
+      'ONNX Runtime enters only in src/runtime/engines/onnx-*: it blocks and aborts whole processes.',
+    ),
+    door(
       'zstd',
       '(^|/)node_modules/zstd-napi/',
       '^src/artifacts/codec/',

@@ -32,6 +32,8 @@ export interface EngineReport {
   readonly msPerBatch?: Readonly<Record<string, number>>;
   /** The engine in words: a measurement counts as long as it is still that one. */
   readonly measuredWith?: string;
+  /** Of a compiled form: the release of the compiler whose result was proven to compute the same. */
+  readonly compiler?: number;
   /** Whether a row's outputs were the same with other rows beside it: then requests share calls. */
   readonly rowsApart?: boolean;
   /** `engine_missing` when the engine was not there to try it. */

@@ -1,33 +1,26 @@
+import assert from 'node:assert';
+
 import { type EngineChoice } from '../config/config';
 import { type ArtifactFormat } from '../formats/artifact-format';
 import { type EngineReport, type LoadableVersion } from '../models/version';
+import { COMPILER_VERSION } from './compile/compiler-version';
 import { ENGINE_NAMES, type EngineName } from './engines/engine';
-import { EngineMissingError, EngineUnavailableError, ModelUnloadableError } from './runtime.errors';
+import { EngineMissingError, ModelUnloadableError } from './runtime.errors';
 
 /**
  * The engines that may run models, the preferred one first.
  *
- * `auto` prefers wasm, which starts everywhere; the native one and the reference come after it for
- * models that wasm lacks an op for.
- *
- * @throws EngineUnavailableError for an engine that this build does not bring
+ * `auto` prefers the compiled form where there is one, then wasm, which starts everywhere; the
+ * native one and the reference come after it for models that wasm lacks an op for.
  */
 export function allowedEngines(
   choice: EngineChoice,
-  hasNative: boolean,
+  installed: ReadonlySet<EngineName>,
 ): readonly [EngineName, ...EngineName[]] {
-  switch (choice) {
-    case 'auto':
-      return hasNative ? ['wasm', 'node', 'cpu'] : ['wasm', 'cpu'];
-    case 'wasm':
-    case 'node':
-    case 'cpu':
-      return [choice];
-    case 'onnx':
-      throw new EngineUnavailableError(
-        `GRIDSTOW_ENGINE=onnx is not available in this build; it may be auto, ${ENGINE_NAMES.join(', ')}`,
-      );
-  }
+  if (choice !== 'auto') return [choice];
+  const [first, ...others] = ENGINE_NAMES.filter((name) => installed.has(name));
+  assert(first, 'some engines come with the service');
+  return [first, ...others];
 }
 
 /** Never the fastest, so it is tried only where no other engine runs a version. */
@@ -62,7 +55,7 @@ export function enginesFor(
 /**
  * The engine for a call of so many rows of a version: of those that ran it the one that was
  * measured as the fastest, unless the preferred one is about as fast; else the first that was not
- * tried.
+ * tried. A compiled form runs only when this very compiler's was proven to compute the same.
  *
  * @throws EngineMissingError when none here runs its format; ModelUnloadableError when every
  * allowed engine was tried and failed
@@ -73,7 +66,7 @@ export function engineFor(
   rows = 1,
 ): EngineName {
   const able = enginesFor(format, allowed);
-  const [preferred, ...others] = able.filter((name) => reports[name]?.ok === true);
+  const [preferred, ...others] = able.filter((name) => isProven(name, reports[name]));
   if (preferred) {
     let [best, bestMs] = [preferred, expectedMs(reports[preferred], rows) * WORTH_CHANGING];
     for (const name of others) {
@@ -82,13 +75,19 @@ export function engineFor(
     }
     return best;
   }
-  const untried = able.find(
-    (name) => reports[name] === undefined || reports[name].code === ENGINE_MISSING,
-  );
+  const untried = able.find((name) => mayBeTried(name, reports[name]));
   if (untried) return untried;
   throw new ModelUnloadableError('No engine that is allowed here can run the version', {
     engines: Object.fromEntries(allowed.map((name) => [name, reports[name]?.reason])),
   });
+}
+
+/** Whether a version was proven on one of the engines, or may be tried on one. */
+export function canRun(
+  allowed: readonly EngineName[],
+  { engines: reports }: Pick<LoadableVersion, 'engines'>,
+): boolean {
+  return allowed.some((name) => isProven(name, reports[name]) || mayBeTried(name, reports[name]));
 }
 
 /** Engines that a version has yet to be measured on, or was with another release of the engine. */
@@ -106,6 +105,15 @@ export function isStale(
     const [report, description] = [reports[name], running.get(name)];
     return !report || (description !== undefined && report.measuredWith !== description);
   });
+}
+
+function isProven(name: EngineName, report: EngineReport | undefined): boolean {
+  if (report?.ok !== true) return false;
+  return name !== 'onnx' || report.compiler === COMPILER_VERSION;
+}
+
+function mayBeTried(name: EngineName, report: EngineReport | undefined): boolean {
+  return name !== 'onnx' && (report === undefined || report.code === ENGINE_MISSING);
 }
 
 function expectedMs(report: EngineReport | undefined, rows: number): number {

@@ -34,6 +34,8 @@ export type ExecutorRequest =
   | {
       readonly kind: 'start';
       readonly engine: EngineName;
+      /** How many one call may compute on, for engines that have a choice. */
+      readonly threads: number;
       readonly database: ExecutorDatabase | null;
       /** Where files may be put for the moment, by engines that open models by their path. */
       readonly scratchDir: string;

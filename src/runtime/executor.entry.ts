@@ -61,8 +61,10 @@ async function answer(
 }
 
 /** Engines are imported only when asked for: each brings a library of many megabytes. */
-async function openEngine({ engine, scratchDir }: StartRequest): Promise<Engine> {
+async function openEngine({ engine, threads, scratchDir }: StartRequest): Promise<Engine> {
   switch (engine) {
+    case 'onnx':
+      return await (await import('./engines/onnx-engine.js')).openOnnxEngine(threads);
     case 'wasm':
       return await (await import('./engines/wasm-engine.js')).openWasmEngine();
     case 'node':

@@ -41,6 +41,8 @@ const EXIT_GRACE_MS = 1_000;
 
 export interface ExecutorOptions {
   readonly engine: EngineName;
+  /** How many one call may compute on, for engines that have a choice; one by default. */
+  readonly threads?: number;
   /** Where the executor reads artifacts: its own database client, or files sent with each load. */
   readonly files: ExecutorDatabase | FileSource;
   /** Beyond this much memory the process is ended, in the middle of whatever it does. */
@@ -221,8 +223,9 @@ export class Executor {
 
   private async openEngine(database: ExecutorDatabase | null): Promise<void> {
     try {
-      const { scratchDir = ownTemporaryFolder() } = this.options;
-      const request = { kind: 'start', engine: this.engine, database, scratchDir } as const;
+      const { threads = 1, scratchDir = ownTemporaryFolder() } = this.options;
+      const { engine } = this;
+      const request = { kind: 'start', engine, threads, database, scratchDir } as const;
       const { value } = await this.ask(request, [], START_DEADLINE_MS);
       this.identity = value as ExecutorReplies['start'];
     } catch (error) {

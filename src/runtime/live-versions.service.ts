@@ -15,7 +15,7 @@ import { LOGGER, type Logger } from '../http/logger';
 import { Metrics, type RuntimeLevels } from '../metrics/metrics';
 import { AliasMovesRepository, type MoveStream } from '../models/alias-moves.repository';
 import { VersionResolver } from '../models/version-resolver.service';
-import { type LoadableVersion } from '../models/version';
+import { type EngineReports, type LoadableVersion } from '../models/version';
 import { toLoadable, type VersionDoc } from '../models/version.doc';
 import { VersionsRepository } from '../models/versions.repository';
 import { versionKey } from './executor-protocol';
@@ -175,18 +175,26 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
       await this.runtime.load(version);
       return;
     }
+    if (!this.runtime.canRun(version)) {
+      // Nothing that was proven counts here: another engine, or another release of the compiler.
+      const engines = await this.measure(version);
+      if (engines) await this.runtime.warm({ ...version, engines });
+      return;
+    }
     await this.runtime.warm(version);
     if (this.runtime.isStale(version)) void this.measure(version);
   }
 
   /** Measures engines anew, beside the traffic: it goes on with the one that is known to work. */
-  private async measure(version: LoadableVersion): Promise<void> {
+  private async measure(version: LoadableVersion): Promise<EngineReports | null> {
     try {
       const { engines } = await this.runtime.testLoad(version);
       await this.versions.setEngines(versionKey(version), engines);
       this.resolver.forget(version.model);
+      return engines;
     } catch (error) {
       this.logger.info({ err: error, version: versionKey(version) }, 'engines were not measured');
+      return null;
     }
   }
 

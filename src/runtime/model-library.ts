@@ -26,7 +26,7 @@ import { Schema } from '../mongo/schema';
 import { withGuarantees } from '../mongo/with-guarantees';
 import { allowedEngines } from './engine-choice';
 import { type FileSource } from './engines/engine';
-import { hasNativePackage } from './engines/native-package';
+import { installedEngines } from './engines/installed-engines';
 import { Executor } from './executor';
 import { GridfsIoHandler } from './gridfs-io-handler';
 import { joinBuffers, type ModelFile, toModelFiles } from './model-artifact-files';
@@ -114,7 +114,7 @@ export class ModelLibrary {
     );
     try {
       const tests = new TestLoad(sandbox, LOAD_DEADLINE_MS, PREDICT_DEADLINE_MS);
-      const engines = allowedEngines(engine, hasNativePackage());
+      const engines = allowedEngines(engine, installedEngines());
       const { version, created } = await this.publisher({
         testLoad: async (loadable) => await tests.run(loadable, engines),
         warm: async (loadable) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert';
+import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -12,9 +13,9 @@ import { QuarantineService } from '../models/quarantine.service';
 import { type TestLoader, type TestLoadResult } from '../models/test-loader.port';
 import { type LoadableVersion } from '../models/version';
 import { VersionLeases } from '../models/version-leases.service';
-import { allowedEngines, engineFor, isStale, LARGE_BATCH_ROWS } from './engine-choice';
+import { allowedEngines, canRun, engineFor, isStale, LARGE_BATCH_ROWS } from './engine-choice';
 import { type EngineName } from './engines/engine';
-import { hasNativePackage } from './engines/native-package';
+import { installedEngines } from './engines/installed-engines';
 import { sweepScratch } from './engines/scratch-folder';
 import { Executor, type ExecutorOptions } from './executor';
 import {
@@ -71,7 +72,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     private readonly metrics: Metrics,
     private readonly leases: VersionLeases,
   ) {
-    this.allowed = allowedEngines(config.engine, hasNativePackage());
+    this.allowed = allowedEngines(config.engine, installedEngines());
     const startExecutor = async (engine: EngineName): Promise<Executor> =>
       await this.startExecutor(engine);
     this.sandbox = new Sandbox(startExecutor);
@@ -154,6 +155,11 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     await this.guard(version, async () => {
       for (const engine of engines) await this.running().load(version, engine);
     });
+  }
+
+  /** Whether an engine that is allowed here was proven to run the version, or may be tried. */
+  canRun(version: LoadableVersion): boolean {
+    return canRun(this.allowed, version);
   }
 
   /** Whether an engine came, or changed, since the version was measured. */
@@ -261,6 +267,8 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     assert(uri, 'the start fills in the address of the embedded database');
     const options: ExecutorOptions = {
       engine,
+      // All executors together have every core, and no more.
+      threads: Math.max(1, Math.floor(availableParallelism() / this.config.executors)),
       files: { uri, db },
       maxRssBytes: this.config.memoryBytes + SPARE_RSS_BYTES,
       scratchDir: this.config.dataDir,
@@ -280,7 +288,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     const choice =
       failures.length > 0 ? `because ${failures.join('; ')}` : 'the first choice of auto';
     return rest.length > 0
-      ? `${description}, ${choice}; ${rest.join(', then ')} for models that lack an op there`
+      ? `${description}, ${choice}; ${rest.join(', then ')} for models that it does not run`
       : `${description}, ${choice}`;
   }
 }

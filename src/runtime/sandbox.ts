@@ -2,19 +2,19 @@ import { type EngineName } from './engines/engine';
 import { OneAtATime } from './engines/one-at-a-time';
 import { type Executor } from './executor';
 
-/** How long an executor is kept for the next upload. */
+/** How long executors are kept for the next upload. */
 const IDLE_MS = 30_000;
 
 /**
- * An executor apart from the pool, for models that nobody has vouched for yet: one that hangs or
- * crashes takes no traffic with it.
+ * Executors apart from the pool, one for each engine, for models that nobody has vouched for yet:
+ * one that hangs or crashes takes no traffic with it.
  *
  * One piece of work at a time. After a failure the process is thrown away, with whatever the
  * failed model left in its memory.
  */
 export class Sandbox {
   private readonly turn = new OneAtATime();
-  private executor: Executor | undefined;
+  private readonly executors = new Map<EngineName, Executor>();
   private idle: NodeJS.Timeout | undefined;
   private stopped = false;
 
@@ -23,14 +23,14 @@ export class Sandbox {
   async run<T>(engine: EngineName, work: (executor: Executor) => Promise<T>): Promise<T> {
     return await this.turn.run(async () => {
       clearTimeout(this.idle);
-      const executor = await this.ready(engine);
       try {
-        const result = await work(executor);
-        if (!this.stopped) this.idle = setTimeout(() => void this.discard(), IDLE_MS).unref();
-        return result;
+        const executor = await this.ready(engine);
+        return await work(executor);
       } catch (error) {
-        await this.discard();
+        await this.discard(engine);
         throw error;
+      } finally {
+        if (!this.stopped) this.idle = setTimeout(() => void this.discardAll(), IDLE_MS).unref();
       }
     });
   }
@@ -38,19 +38,28 @@ export class Sandbox {
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.idle);
-    await this.discard();
+    await this.discardAll();
   }
 
   private async ready(engine: EngineName): Promise<Executor> {
-    if (this.executor?.isAlive && this.executor.engine === engine) return this.executor;
-    await this.discard();
-    this.executor = await this.startExecutor(engine);
-    return this.executor;
+    const known = this.executors.get(engine);
+    if (known?.isAlive) return known;
+    const executor = await this.startExecutor(engine);
+    this.executors.set(engine, executor);
+    return executor;
   }
 
-  private async discard(): Promise<void> {
-    const { executor } = this;
-    this.executor = undefined;
+  private async discardAll(): Promise<void> {
+    await Promise.all(
+      [...this.executors.keys()].map(async (engine) => {
+        await this.discard(engine);
+      }),
+    );
+  }
+
+  private async discard(engine: EngineName): Promise<void> {
+    const executor = this.executors.get(engine);
+    this.executors.delete(engine);
     executor?.kill('its work in the sandbox is over');
     await executor?.ended;
   }

@@ -1,13 +1,7 @@
-import {
-  DTYPE_BYTES,
-  elementCount,
-  type NamedTensors,
-  type Signature,
-  type Tensor,
-  type TensorSpec,
-} from '../common/tensor';
+import { type NamedTensors, type Signature, type Tensor, type TensorSpec } from '../common/tensor';
 import { stackInputs } from './batch';
 import { InferenceFailedError, ModelUnloadableError } from './runtime.errors';
+import { noise, zeros } from './trial-inputs';
 
 /** Computes one batch with the model under test. */
 export type Run = (
@@ -22,6 +16,8 @@ export interface Proof {
   /** Whether a row's outputs were the same with another row beside it. */
   readonly rowsApart: boolean;
   readonly warnings: readonly string[];
+  /** What stood in for the dimensions that the inputs leave open. */
+  readonly size: number;
 }
 
 /** Sizes to try for dimensions that the model leaves open; images with strides want a power of two. */
@@ -72,6 +68,7 @@ export async function proveModel(inputs: readonly TensorSpec[], run: Run): Promi
       (await areRowsApart(proven, size, run)),
     msPerBatch: await measure(proven, size, run),
     warnings,
+    size,
   };
 }
 
@@ -102,20 +99,6 @@ export async function warmUp(
   );
 }
 
-/** Zeros (false, empty text) for each input; `batch` and `size` stand in for open dimensions. */
-export function zeros(inputs: readonly TensorSpec[], batch: number, size: number): NamedTensors {
-  return Object.fromEntries(
-    inputs.map(({ name, dtype, shape }): [string, Tensor] => {
-      const sizes = shape.map((dimension, axis) =>
-        dimension >= 0 ? dimension : axis === 0 ? batch : size,
-      );
-      // An empty text is its length alone.
-      const width = dtype === 'string' ? 4 : DTYPE_BYTES[dtype];
-      return [name, { dtype, shape: sizes, data: new Uint8Array(elementCount(sizes) * width) }];
-    }),
-  );
-}
-
 /** Runs two rows of noise alone and together; texts are not compared, so they are never apart. */
 async function areRowsApart(
   inputs: readonly TensorSpec[],
@@ -123,7 +106,7 @@ async function areRowsApart(
   run: Run,
 ): Promise<boolean> {
   if (inputs.some(({ dtype }) => dtype === 'string')) return false;
-  const rows = [noise(inputs, size, 1), noise(inputs, size, 2)];
+  const rows = [noise(inputs, 1, size, 1), noise(inputs, 1, size, 2)];
   const outputs: NamedTensors[] = [];
   for (const feed of [...rows, joinRows(rows)]) {
     const output = await attempt(run, feed);
@@ -136,28 +119,6 @@ async function areRowsApart(
     const beside = both[name];
     return beside !== undefined && isSame(alone, beside);
   });
-}
-
-/** One row of numbers from 0 to 1, the same ones each time for a seed. */
-function noise(inputs: readonly TensorSpec[], size: number, seed: number): NamedTensors {
-  let state = seed;
-  const next = (): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-  return Object.fromEntries(
-    Object.entries(zeros(inputs, 1, size)).map(([name, { dtype, shape }]): [string, Tensor] => {
-      const values = Array.from({ length: elementCount(shape) }, next);
-      const whole = values.map((value) => Math.round(value));
-      const typed = {
-        float32: () => Float32Array.from(values),
-        int32: () => Int32Array.from(whole),
-        bool: () => Uint8Array.from(whole),
-        string: () => new Uint8Array(0),
-      }[dtype]();
-      return [name, { dtype, shape, data: new Uint8Array(typed.buffer) }];
-    }),
-  );
 }
 
 function joinRows(rows: readonly NamedTensors[]): NamedTensors {

@@ -1,3 +1,4 @@
+import { installedEngines } from '../../src/runtime/engines/installed-engines';
 import { type ModelRuntime } from '../../src/runtime/model-runtime.service';
 import { ModelUnloadableError } from '../../src/runtime/runtime.errors';
 import { type FreshDatabase, freshDatabase } from '../support/database';
@@ -44,7 +45,8 @@ describe('ModelRuntime', () => {
     const { ready, name, why } = runtime.describe();
 
     expect(ready).toBe(true);
-    expect(name).toBe(choice === 'auto' ? 'wasm' : choice);
+    const first = installedEngines().has('onnx') ? 'onnx' : 'wasm';
+    expect(name).toBe(choice === 'auto' ? first : choice);
     expect(why).toContain(choice === 'auto' ? 'first choice of auto' : `GRIDSTOW_ENGINE=${choice}`);
   });
 

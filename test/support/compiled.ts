@@ -5,6 +5,8 @@ import {
   compileModel,
   type ModelParts,
 } from '../../src/runtime/compile/compile-model';
+import { type Constant } from '../../src/runtime/compile/constant';
+import { toConstant } from '../../src/runtime/compile/to-constant';
 import { GridfsIoHandler } from '../../src/runtime/gridfs-io-handler';
 import { floats, isClose } from './golden';
 import { aVersion, MemorySource } from './loadable';
@@ -15,9 +17,12 @@ export async function compiled(
   version: Partial<LoadableVersion> = {},
 ): Promise<CompiledModel> {
   const loadable = aVersion(files, version);
-  const artifacts = await new GridfsIoHandler(loadable, new MemorySource(files)).load();
-  const { format } = loadable;
-  return compileModel({ ...artifacts, format } as unknown as ModelParts, loadable.signature);
+  const handler = new GridfsIoHandler(loadable, new MemorySource(files));
+  const { artifacts, weights } = await handler.open();
+  const constants = new Map<string, Constant>();
+  for await (const { spec, bytes } of weights()) constants.set(spec.name, toConstant(spec, bytes));
+  const format = loadable.format as ModelParts['format'];
+  return compileModel({ ...artifacts, format, weights: constants }, loadable.signature);
 }
 
 /** What differs between two answers by more than 1e-5 relative and, unless told, 1e-6 absolute. */

@@ -63,7 +63,7 @@ export function floatTensor(shape: readonly number[], values: readonly number[])
 /** How far two numbers may be apart: 1e-5 relative, and 1e-6 absolute that matters for small values. */
 export function isClose(actual: number, expected: number, absolute = 1e-6): boolean {
   if (Number.isNaN(expected)) return Number.isNaN(actual);
-  if (actual === expected) return true;
+  if (actual === expected || !Number.isFinite(expected)) return actual === expected;
   return Math.abs(actual - expected) <= absolute + 1e-5 * Math.abs(expected);
 }
 

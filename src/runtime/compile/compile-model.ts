@@ -1,7 +1,6 @@
 import { type Signature, type TensorSpec } from '../../common/tensor';
 import { NotCompiledError } from '../runtime.errors';
-import { type ComputedType } from './constant';
-import { decodeWeights, type WeightSpec } from './decode-weights';
+import { type ComputedType, type Constant } from './constant';
 import { compileGraph, ownEndpoints } from './graph-compiler';
 import { GraphBuilder } from './graph-builder';
 import { compileLayers } from './layers-compiler';
@@ -11,9 +10,8 @@ import { type Value } from './value';
 /** A TensorFlow.js model as its loader hands it over. */
 export interface ModelParts {
   readonly format: 'tfjs-layers' | 'tfjs-graph';
-  readonly modelTopology: unknown;
-  readonly weightSpecs: readonly WeightSpec[];
-  readonly weightData: readonly ArrayBuffer[];
+  readonly modelTopology?: unknown;
+  readonly weights: ReadonlyMap<string, Constant>;
   /** Of a graph: its own signature, which knows what its author called the tensors. */
   readonly signature?: unknown;
   readonly userDefinedMetadata?: unknown;
@@ -41,7 +39,7 @@ export interface CompiledModel {
  */
 export function compileModel(parts: ModelParts, wanted: Signature): CompiledModel {
   const b = new GraphBuilder();
-  const weights = decodeWeights(parts.weightSpecs, parts.weightData);
+  const { weights } = parts;
   if (parts.format === 'tfjs-layers') {
     const { inputs, outputs } = compileLayers(b, parts.modelTopology, weights);
     const name = (side: 'input' | 'output', list: typeof inputs, specs: Signature['inputs']) => {

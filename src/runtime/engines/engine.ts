@@ -4,7 +4,7 @@ import { type NamedTensors, type TensorSpec } from '../../common/tensor';
 import { type LoadableVersion } from '../../models/version';
 
 /** Engines an executor can start, in the order in which `auto` prefers them. */
-export const ENGINE_NAMES = ['wasm', 'node', 'cpu'] as const;
+export const ENGINE_NAMES = ['onnx', 'wasm', 'node', 'cpu'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** Where an engine gets the bytes of a version's files, checked against their digests. */

@@ -1,24 +1,16 @@
-import { allowedEngines, engineFor, isStale } from '../../../src/runtime/engine-choice';
-import {
-  EngineMissingError,
-  EngineUnavailableError,
-  ModelUnloadableError,
-} from '../../../src/runtime/runtime.errors';
+import { COMPILER_VERSION } from '../../../src/runtime/compile/compiler-version';
+import { allowedEngines, canRun, engineFor, isStale } from '../../../src/runtime/engine-choice';
+import { EngineMissingError, ModelUnloadableError } from '../../../src/runtime/runtime.errors';
 
 describe('allowedEngines', () => {
   it.each([
-    ['auto', false, ['wasm', 'cpu']],
-    ['auto', true, ['wasm', 'node', 'cpu']],
-    ['wasm', true, ['wasm']],
-    ['node', false, ['node']],
-    ['cpu', true, ['cpu']],
-  ] as const)('allows for %s (native package there: %s) %j', (choice, hasNative, expected) => {
-    expect(allowedEngines(choice, hasNative)).toEqual(expected);
-  });
-
-  it('says which engines there are when asked for one that this build lacks', () => {
-    expect(() => allowedEngines('onnx', true)).toThrow(EngineUnavailableError);
-    expect(() => allowedEngines('onnx', true)).toThrow('wasm, node, cpu');
+    ['auto', ['wasm', 'cpu'], ['wasm', 'cpu']],
+    ['auto', ['cpu', 'wasm', 'node', 'onnx'], ['onnx', 'wasm', 'node', 'cpu']],
+    ['wasm', ['wasm', 'cpu', 'node'], ['wasm']],
+    ['node', ['wasm', 'cpu'], ['node']],
+    ['onnx', ['wasm', 'cpu', 'onnx'], ['onnx']],
+  ] as const)('allows for %s (installed: %j) %j', (choice, installed, expected) => {
+    expect(allowedEngines(choice, new Set(installed))).toEqual(expected);
   });
 });
 
@@ -78,6 +70,35 @@ describe('engineFor', () => {
 
     expect(() => engineFor(['wasm', 'cpu'], version)).toThrow(EngineMissingError);
     expect(() => engineFor(['wasm', 'cpu'], version)).toThrow('npm run native');
+  });
+});
+
+describe('a compiled form', () => {
+  const allowed = ['onnx', 'wasm', 'cpu'] as const;
+  const wasm = { ok: true, msPerBatch: { '1': 1 } };
+  const onnx = { ok: true, msPerBatch: { '1': 0.1 }, compiler: COMPILER_VERSION };
+
+  it.each([
+    ['runs where it was proven', { wasm, onnx }, 'onnx'],
+    ['never runs untried', {}, 'wasm'],
+    ['never runs where it answered otherwise', { wasm, onnx: { ...onnx, ok: false } }, 'wasm'],
+    ['never runs on what another release proved', { wasm, onnx: { ...onnx, compiler: 0 } }, 'wasm'],
+    [
+      'gives way to an engine that is much faster',
+      { wasm: { ok: true, msPerBatch: { '1': 0.05 } }, onnx },
+      'wasm',
+    ],
+  ])('%s', (_, reports, expected) => {
+    expect(engineFor(allowed, { format: 'tfjs-graph', engines: reports })).toBe(expected);
+  });
+
+  it('that was not proven is nothing to run, even where nothing else is allowed', () => {
+    expect(() => engineFor(['onnx'], { format: 'tfjs-graph', engines: { wasm } })).toThrow(
+      ModelUnloadableError,
+    );
+    expect(canRun(['onnx'], { engines: { wasm } })).toBe(false);
+    expect(canRun(['onnx'], { engines: { onnx } })).toBe(true);
+    expect(canRun(allowed, { engines: {} })).toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
-import { type NamedTensors, type TensorSpec } from '../../../src/common/tensor';
+import { type TensorSpec } from '../../../src/common/tensor';
 import { InferenceFailedError, ModelUnloadableError } from '../../../src/runtime/runtime.errors';
-import { proveModel, type Run, warmUp, zeros } from '../../../src/runtime/warm-up';
+import { proveModel, type Run, warmUp } from '../../../src/runtime/warm-up';
 import { floatTensor } from '../../support/golden';
 
 const image: TensorSpec = { name: 'x', dtype: 'float32', shape: [-1, 4] };
@@ -119,27 +119,5 @@ describe('warmUp', () => {
     const attempt = warmUp([image], async () => await Promise.resolve({ outputs: {}, inferMs: 0 }));
 
     await expect(attempt).rejects.toThrow('computes no outputs');
-  });
-});
-
-describe('zeros', () => {
-  it('makes every type, empty texts included', () => {
-    const tensors: NamedTensors = zeros(
-      [
-        { name: 'f', dtype: 'float32', shape: [-1, 2] },
-        { name: 'i', dtype: 'int32', shape: [-1] },
-        { name: 'b', dtype: 'bool', shape: [3] },
-        { name: 's', dtype: 'string', shape: [-1, -1] },
-      ],
-      2,
-      5,
-    );
-
-    expect(Object.values(tensors).map(({ shape, data }) => [shape, data.byteLength])).toEqual([
-      [[2, 2], 16],
-      [[2], 8],
-      [[3], 3],
-      [[2, 5], 40],
-    ]);
   });
 });
