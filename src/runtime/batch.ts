@@ -54,6 +54,16 @@ export function stackInputs(requests: readonly NamedTensors[]): StackedTensors {
   return stacked;
 }
 
+/** The rows of all, one behind the other, copied to one place. */
+export function joinRows(rows: readonly NamedTensors[]): NamedTensors {
+  return Object.fromEntries(
+    Object.entries(stackInputs(rows)).map(([name, { data, ...rest }]) => [
+      name,
+      { ...rest, data: new Uint8Array(Buffer.concat(data)) },
+    ]),
+  );
+}
+
 /**
  * The outputs of each request, views of what the call gave; null when what came out does not have
  * one row for each that went in.

@@ -28,6 +28,8 @@ export interface PoolOptions {
   /** Executors of the main engine, started at once; other engines get one each when needed. */
   readonly engine: EngineName;
   readonly executors: number;
+  /** Other engines that get as many as the main one, when needed: much may run on them. */
+  readonly equals?: readonly EngineName[];
   readonly budgetBytes: number;
   /** How long reading and decoding a version may take. */
   readonly loadDeadlineMs: number;
@@ -282,13 +284,27 @@ export class ExecutorPool {
   }
 
   private async ensureEngine(engine: EngineName): Promise<void> {
-    if (this.slots.some((slot) => slot.engine === engine)) return;
     let starting = this.starting.get(engine);
     if (!starting) {
-      starting = this.addSlot(engine).finally(() => this.starting.delete(engine));
+      if (this.slots.some((slot) => slot.engine === engine)) return;
+      const { executors, equals = [] } = this.options;
+      starting = this.addSlots(engine, equals.includes(engine) ? executors : 1).finally(() =>
+        this.starting.delete(engine),
+      );
       this.starting.set(engine, starting);
     }
     await starting;
+  }
+
+  /** Fails when none of them starts. */
+  private async addSlots(engine: EngineName, count: number): Promise<void> {
+    const added = await Promise.allSettled(
+      Array.from({ length: count }, async () => {
+        await this.addSlot(engine);
+      }),
+    );
+    const failures = added.filter((one) => one.status === 'rejected');
+    if (failures.length === count) throw failures[0]?.reason;
   }
 
   private async addSlot(engine: EngineName): Promise<void> {

@@ -244,6 +244,8 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     return new ExecutorPool({
       engine,
       executors: this.config.executors,
+      // What does not compile must not have less room than it would have without the first choice.
+      equals: ['wasm'],
       budgetBytes: this.config.memoryBytes,
       loadDeadlineMs: LOAD_DEADLINE_MS,
       startExecutor: async (name) => await this.startExecutor(name),

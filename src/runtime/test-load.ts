@@ -2,7 +2,8 @@ import { StoreError } from '../common/errors';
 import { type NamedTensors, type TensorSpec } from '../common/tensor';
 import { type EngineReport, type LoadableVersion } from '../models/version';
 import { type TestLoadResult } from '../models/test-loader.port';
-import { disagreement } from './agreement';
+import { type StackedTensors } from './batch';
+import { whyUnequal } from './compare-engines';
 import { COMPILER_VERSION } from './compile/compiler-version';
 import { ENGINE_MISSING, enginesFor, LAST_RESORT } from './engine-choice';
 import { type EngineName } from './engines/engine';
@@ -15,23 +16,17 @@ import {
   InferenceFailedError,
   ModelUnloadableError,
 } from './runtime.errors';
-import { type Sandbox } from './sandbox';
-import { type Trial, trials } from './trial-inputs';
-import { type Proof, proveModel } from './warm-up';
+import { type Beside, type Sandbox, type Work } from './sandbox';
+import { measure, type Proof, proveModel } from './warm-up';
 
 /** Engines that say what a model computes; the compiled form has to say the same. */
 const REFERENCES: readonly EngineName[] = ['wasm', 'cpu'];
-/** How long the reference may compute for comparisons: first the most telling ones are made. */
-const TRIALS_MS = 4_000;
-/** A batch of 32 is compared where it takes the reference no longer than this. */
-const LARGE_TRIAL_MS = 2_000;
-
 /**
  * The proof that a version runs, before anything may point at it.
  *
  * Each engine is measured, in its order of preference, the slow last resort only where no other
  * runs the version; each attempt is bounded in time and happens in the sandbox, from the bytes that
- * are stored. The compiled form comes last, and counts only when it answers as the reference did.
+ * are stored. The compiled form counts only when it answers as the first one of the others does.
  */
 export class TestLoad {
   constructor(
@@ -49,32 +44,36 @@ export class TestLoad {
     const compiles = able.includes('onnx');
     const others = able.filter((engine) => engine !== 'onnx');
     const reports: Partial<Record<EngineName, EngineReport>> = {};
-    let facts: Omit<TestLoadResult, 'engines'> | undefined;
-    let answers: readonly Answered[] = [];
+    let facts: Facts | undefined;
     for (const engine of others.length > 0 ? others : REFERENCES) {
       if (facts && engine === this.lastResort) continue;
-      const tried = await this.attempt(engine, facts !== undefined, async (executor) => {
-        const proven = await this.prove(version, executor);
-        const answered =
-          compiles && !facts ? await this.answer(version, executor, proven) : undefined;
-        await executor.unload(versionKey(version), this.predictDeadlineMs);
-        return { proven, answered };
-      });
+      const isReference = compiles && !facts;
+      const enter: Beside = async (name, work) =>
+        await this.sandbox.run(name, work, isReference ? 'onnx' : undefined);
+      const tried = await this.attempt(
+        enter,
+        engine,
+        facts !== undefined,
+        async (executor, beside) => {
+          const proven = await this.prove(version, executor);
+          const compiled = isReference
+            ? await this.compare(version, executor, proven, beside)
+            : undefined;
+          if (executor.isAlive) await executor.unload(versionKey(version), this.predictDeadlineMs);
+          return { proven, compiled };
+        },
+      );
       if ('failed' in tried) {
         if (tried.error instanceof EngineUnavailableError && version.format === 'tf-saved-model') {
           return untried(version, tried.error.message);
         }
         reports[engine] = tried.failed;
       } else {
-        const { proven, answered } = tried.done;
+        const { proven, compiled } = tried.done;
         reports[engine] = proven.report;
-        answers = answered ?? answers;
+        if (compiled) reports.onnx = compiled;
         facts ??= proven.facts;
       }
-    }
-    if (compiles) {
-      const signature = facts?.signature ?? version.signature;
-      reports.onnx = await this.compare({ ...version, signature }, facts !== undefined, answers);
     }
     if (facts && able.some((engine) => reports[engine]?.ok)) return { ...facts, engines: reports };
     const reasons = Object.values(reports).flatMap(({ reason }) => reason ?? []);
@@ -103,62 +102,50 @@ export class TestLoad {
     };
   }
 
-  /** What the reference answers to the trials, as many as there is time for. */
+  /** Compares the compiled form with the reference, beside it, and measures it when it is equal. */
+  private async compare(
+    version: LoadableVersion,
+    reference: Executor,
+    { proof, facts: { signature } }: Proven,
+    beside: Beside,
+  ): Promise<EngineReport> {
+    const named = { ...version, signature };
+    const { size, rowsApart, msPerBatch } = proof;
+    const tried = await this.attempt(beside, 'onnx', true, async (executor) => {
+      const measuredWith = executor.description;
+      await executor.load(named, this.loadDeadlineMs);
+      const against = await whyUnequal(
+        async (inputs) => await this.answer(version, reference, inputs),
+        async (inputs) => await this.answer(named, executor, inputs),
+        { signature, size, rowsApart, rowMs: msPerBatch['1'] ?? Infinity },
+      );
+      const report: EngineReport =
+        against === null
+          ? {
+              ok: true,
+              measuredWith,
+              msPerBatch: await measure(
+                signature.inputs,
+                size,
+                async (inputs) => await executor.predict(named, inputs, this.predictDeadlineMs),
+              ),
+              // Each row was right alone and with others beside it.
+              rowsApart,
+            }
+          : { ok: false, reason: `The compiled form is not used: ${against}`, measuredWith };
+      await executor.unload(versionKey(version), this.predictDeadlineMs);
+      return report;
+    });
+    return { ...('failed' in tried ? tried.failed : tried.done), compiler: COMPILER_VERSION };
+  }
+
   private async answer(
     version: LoadableVersion,
     executor: Executor,
-    { proof: { signature, size, msPerBatch } }: Proven,
-  ): Promise<readonly Answered[]> {
-    if (signature.inputs.some(({ dtype }) => dtype === 'string')) return [];
-    const largest = (msPerBatch['32'] ?? Infinity) < LARGE_TRIAL_MS ? 32 : 3;
-    const answered: Answered[] = [];
-    let spentMs = 0;
-    for (const trial of trials(signature.inputs, size, largest)) {
-      if (spentMs > TRIALS_MS) break;
-      const reply = await this.predictOrFail(version, executor, trial.inputs);
-      // Numbers that the reference cannot compute with, such as places outside of a table.
-      if (!reply) continue;
-      spentMs += reply.inferMs;
-      answered.push({ ...trial, outputs: reply.outputs });
-    }
-    return answered;
-  }
-
-  /** Measures the compiled form, and compares its answers with those of the reference. */
-  private async compare(
-    version: LoadableVersion,
-    isRunning: boolean,
-    answers: readonly Answered[],
-  ): Promise<EngineReport> {
-    if (!isRunning) return { ok: false, reason: 'No other engine runs the model to compare with' };
-    const tried = await this.attempt('onnx', true, async (executor) => {
-      const { report } = await this.prove(version, executor);
-      let against: string | null = answers.length === 0 ? 'there is nothing to compare' : null;
-      for (const { name, batch, inputs, outputs } of answers) {
-        const reply = await this.predictOrFail(version, executor, inputs);
-        const found = reply ? disagreement(reply.outputs, outputs) : 'it does not compute';
-        against ??=
-          found && `with ${name} in ${batch === 1 ? 'one row' : `${batch} rows`} ${found}`;
-      }
-      await executor.unload(versionKey(version), this.predictDeadlineMs);
-      return { report, against };
-    });
-    const compiler = COMPILER_VERSION;
-    if ('failed' in tried) return { ...tried.failed, compiler };
-    const { report, against } = tried.done;
-    if (against === null) return { ...report, compiler };
-    const reason = `The compiled form is not used: ${against}`;
-    const { measuredWith = '' } = report;
-    return { ok: false, reason, measuredWith, compiler };
-  }
-
-  private async predictOrFail(
-    version: LoadableVersion,
-    executor: Executor,
-    inputs: NamedTensors,
-  ): Promise<{ readonly outputs: NamedTensors; readonly inferMs: number } | null> {
+    inputs: NamedTensors | StackedTensors,
+  ): Promise<NamedTensors | null> {
     try {
-      return await executor.predict(version, inputs, this.predictDeadlineMs);
+      return (await executor.predict(version, inputs, this.predictDeadlineMs)).outputs;
     } catch (error) {
       if (error instanceof InferenceFailedError) return null;
       throw error;
@@ -167,15 +154,16 @@ export class TestLoad {
 
   /** Work in the sandbox, or the report of why an engine cannot do it. */
   private async attempt<T>(
+    enter: Beside,
     engine: EngineName,
     isRunning: boolean,
-    work: (executor: Executor) => Promise<T>,
+    work: Work<T>,
   ): Promise<{ readonly done: T } | { readonly failed: EngineReport; readonly error: unknown }> {
     let measuredWith: string | undefined;
     try {
-      const done = await this.sandbox.run(engine, async (executor) => {
+      const done = await enter(engine, async (executor, beside) => {
         measuredWith = executor.description;
-        return await work(executor);
+        return await work(executor, beside);
       });
       return { done };
     } catch (error) {
@@ -189,14 +177,12 @@ export class TestLoad {
   }
 }
 
+type Facts = Omit<TestLoadResult, 'engines'>;
+
 interface Proven {
   readonly proof: Proof;
-  readonly facts: Omit<TestLoadResult, 'engines'>;
+  readonly facts: Facts;
   readonly report: EngineReport;
-}
-
-interface Answered extends Trial {
-  readonly outputs: NamedTensors;
 }
 
 function ableEngines(

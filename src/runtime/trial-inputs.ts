@@ -21,6 +21,12 @@ export function zeros(inputs: readonly TensorSpec[], batch: number, size: number
   );
 }
 
+/**
+ * Beyond so many, numbers come again: they are made where nothing may take long. A prime, so that
+ * no row or line of an input is the same as another.
+ */
+const MOST_DRAWN = 65_521;
+
 /** Numbers between two bounds, whole ones where the input is, the same ones each time for a seed. */
 export function noise(
   inputs: readonly TensorSpec[],
@@ -37,11 +43,15 @@ export function noise(
   return Object.fromEntries(
     Object.entries(zeros(inputs, batch, size)).map(([name, { dtype, shape }]): [string, Tensor] => {
       const values = emptyValues(dtype, dtype === 'string' ? 0 : elementCount(shape));
-      for (let at = 0; at < values.length; at++) {
+      const drawn = Math.min(values.length, MOST_DRAWN);
+      for (let at = 0; at < drawn; at++) {
         const value = next();
         if (dtype === 'float32') values[at] = value;
         else if (dtype === 'int32') values[at] = Math.round(value);
         else values[at] = value > (low + high) / 2 ? 1 : 0;
+      }
+      for (let at = drawn; at < values.length; at *= 2) {
+        values.set(values.subarray(0, Math.min(at, values.length - at)), at);
       }
       return [name, { dtype, shape, data: new Uint8Array(values.buffer) }];
     }),
@@ -51,47 +61,4 @@ export function noise(
 function emptyValues(dtype: DType, count: number): Float32Array | Int32Array | Uint8Array {
   if (dtype === 'float32') return new Float32Array(count);
   return dtype === 'int32' ? new Int32Array(count) : new Uint8Array(count);
-}
-
-/** One set of inputs to compare two engines on. */
-export interface Trial {
-  readonly name: string;
-  readonly batch: number;
-  readonly inputs: NamedTensors;
-}
-
-const LARGE_BATCH = 32;
-/** The numbers are made here, where nothing may take long: larger trials are of one row. */
-const MOST_ELEMENTS = 1_000_000;
-
-/**
- * Inputs that two engines have to agree on, the most telling first: noise, the zeros of the
- * warm-up, then negative and large numbers, for one row and for several.
- */
-export function* trials(
-  inputs: readonly TensorSpec[],
-  size: number,
-  largestBatch: number,
-): Generator<Trial> {
-  const isBatched = inputs.every(({ shape }) => shape[0] === -1);
-  const rowElements = Object.values(zeros(inputs, 1, size)).reduce(
-    (sum, { shape }) => sum + elementCount(shape),
-    0,
-  );
-  const batches = [1, 3, LARGE_BATCH].filter(
-    (batch) =>
-      batch === 1 || (isBatched && batch <= largestBatch && batch * rowElements <= MOST_ELEMENTS),
-  );
-  const kinds = [
-    { name: 'noise', range: [0, 1] },
-    { name: 'zeros', range: [0, 0] },
-    { name: 'negative numbers', range: [-2, 0] },
-    { name: 'large numbers', range: [-255, 255] },
-  ] as const;
-  for (const [index, { name, range }] of kinds.entries()) {
-    for (const batch of batches) {
-      if (batch === LARGE_BATCH && index > 0) continue;
-      yield { name, batch, inputs: noise(inputs, batch, size, 7 * index + batch, range) };
-    }
-  }
 }

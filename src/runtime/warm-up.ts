@@ -1,5 +1,5 @@
 import { type NamedTensors, type Signature, type Tensor, type TensorSpec } from '../common/tensor';
-import { stackInputs } from './batch';
+import { joinRows } from './batch';
 import { InferenceFailedError, ModelUnloadableError } from './runtime.errors';
 import { noise, zeros } from './trial-inputs';
 
@@ -121,15 +121,6 @@ async function areRowsApart(
   });
 }
 
-function joinRows(rows: readonly NamedTensors[]): NamedTensors {
-  return Object.fromEntries(
-    Object.entries(stackInputs(rows)).map(([name, { data, ...rest }]) => [
-      name,
-      { ...rest, data: new Uint8Array(Buffer.concat(data)) },
-    ]),
-  );
-}
-
 function isSame(a: Tensor, b: Tensor): boolean {
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
   if (a.dtype !== 'float32') return Buffer.compare(a.data, b.data) === 0;
@@ -190,7 +181,8 @@ function describeOutputs([first, ...others]: readonly NamedTensors[]): TensorSpe
   }));
 }
 
-async function measure(
+/** Median milliseconds of one call on zeros, by batch size; large batches where they are cheap. */
+export async function measure(
   inputs: readonly TensorSpec[],
   size: number,
   run: Run,

@@ -321,6 +321,14 @@ describe('ExecutorPool', () => {
     expect(pool.state().executors.map(({ engine }) => engine)).toEqual([ENGINE, OTHER]);
   });
 
+  it('starts as many of another engine where much may run on that', async () => {
+    await startPool({ executors: 2, equals: [OTHER] });
+
+    await pool.predict(A, OTHER, quickInput, { deadlineMs: DEADLINE_MS });
+
+    expect(pool.state().executors.filter(({ engine }) => engine === OTHER)).toHaveLength(2);
+  });
+
   it('tries a load that keeps failing only after a pause, and serves others meanwhile (128)', async () => {
     await startPool({ executors: 1 });
     source.failures = [away(), away()];
