@@ -29,6 +29,7 @@ import { receiveFiles, type ReceivedFile, storeParts, type UploadedPart } from '
 import { TEST_LOADER, type TestLoader } from './test-loader.port';
 import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadLease } from './upload-lease';
+import { labelWarnings } from './label-warnings';
 import { manifestDigest, normalizedDigest } from './version-manifest';
 import { manifestFiles, toLoadable, toPairs, type VersionDoc } from './version.doc';
 import { type VersionMetadata } from './version-metadata';
@@ -227,7 +228,11 @@ export class PublishService {
         toLoadable({ ...doc, files }),
       );
       await this.readBack(files, provenPaths);
-      const warnings = [...doc.warnings, ...facts.warnings];
+      const warnings = [
+        ...doc.warnings,
+        ...facts.warnings,
+        ...labelWarnings(doc.labels, facts.signature),
+      ];
       await lease.assertHeld();
       if (!(await this.versions.markReady(_id, uploadId, { ...facts, warnings }))) {
         throw new UploadAbandonedError('The upload was given up meanwhile; upload again');
