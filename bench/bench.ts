@@ -12,6 +12,8 @@ export interface Effort {
   readonly loadMs: number;
   /** Whether models whose test load takes seconds take part. */
   readonly slowModels: boolean;
+  /** Records that queries are measured over. */
+  readonly manyRecords: number;
   /** Size of an upload that should not fit into memory. */
   readonly hugeBytes: number;
 }

@@ -5,6 +5,7 @@ import { benchBigUpload } from './big-upload.bench';
 import { benchCodec } from './codec.bench';
 import { benchColdLoad } from './cold-load.bench';
 import { benchPredict } from './predict.bench';
+import { benchRecords } from './records.bench';
 import { printResult, writeResults } from './report';
 import { startService } from './start-service';
 import { benchStore } from './store.bench';
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'cold-load': benchColdLoad,
   codec: benchCodec,
   predict: benchPredict,
+  records: benchRecords,
 };
 
 const USAGE = `usage: npm run bench -- [--rounds n] [--quick] [${Object.keys(BENCHES).join('|')} …]`;
@@ -29,6 +31,7 @@ const FULL: Effort = {
   loadMs: 1_500,
   slowModels: true,
   hugeBytes: 1024 ** 3,
+  manyRecords: 1_000_000,
 };
 const QUICK: Effort = {
   rounds: 2,
@@ -37,6 +40,7 @@ const QUICK: Effort = {
   loadMs: 400,
   slowModels: false,
   hugeBytes: 64 * 1024 ** 2,
+  manyRecords: 20_000,
 };
 
 interface Options {

@@ -1,0 +1,377 @@
+import { randomInt } from 'node:crypto';
+
+import { Binary, type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
+
+import { createClient } from '../src/mongo/connect';
+import { Schema } from '../src/mongo/schema';
+import { FeedbackRepository } from '../src/predictions/feedback.repository';
+import { InputsStore } from '../src/predictions/inputs.store';
+import { type PredictionDoc, type PredictionRecord } from '../src/predictions/prediction.doc';
+import { tensorInput } from '../src/predictions/prediction-input';
+import {
+  type PredictionFilter,
+  PredictionsRepository,
+} from '../src/predictions/predictions.repository';
+import { RecordWriter } from '../src/predictions/record-writer.service';
+import { alternate, type Contender, type Sample } from './alternate';
+import { type Bench } from './bench';
+import { type Result } from './report';
+
+const FEATURES = 30;
+const SEED_BATCH = 2_000;
+const QUERIES = 200;
+const PAGE = 50;
+const MODELS = 5;
+const VERSIONS = 8;
+const LABELS = 10;
+const DAY_MS = 86_400_000;
+const DAYS = 30;
+
+/** What do durable records cost beside one insert each, how large are they, how fast are they found? */
+export const benchRecords: Bench = async (service, { rounds, loadMs, manyRecords }) => {
+  const client = createClient(service.mongoUri, { appName: 'bench' });
+  try {
+    const results: Result[] = [];
+    for (const connections of [1, 8, 64]) {
+      results.push(await benchWrites(client, connections, loadMs, rounds));
+    }
+    results.push(await benchBytes(client, rounds));
+    results.push(await benchQueries(client, manyRecords, rounds));
+    return results;
+  } finally {
+    await client.close();
+  }
+};
+
+interface Records {
+  readonly db: Db;
+  readonly writer: RecordWriter;
+  readonly predictions: PredictionsRepository;
+}
+
+async function freshRecords(client: MongoClient, name: string): Promise<Records> {
+  const db = client.db(name);
+  await db.dropDatabase();
+  const schema = new Schema();
+  const inputs = new InputsStore(db, schema);
+  new FeedbackRepository(db, schema);
+  const predictions = new PredictionsRepository(db, schema);
+  await schema.apply(db);
+  return { db, writer: new RecordWriter(inputs, predictions), predictions };
+}
+
+async function benchWrites(
+  client: MongoClient,
+  connections: number,
+  loadMs: number,
+  rounds: number,
+): Promise<Result> {
+  const { db, writer, predictions } = await freshRecords(client, 'bench_records');
+  const plain = db.collection('plain');
+  const over = (
+    name: string,
+    role: Contender['role'],
+    write: () => Promise<unknown>,
+  ): Contender => ({
+    name,
+    role,
+    run: async () => await writesPerSecond(connections, loadMs, write),
+  });
+  const insertOne = async (w: 'majority' | 1): Promise<unknown> =>
+    await plain.insertOne(naiveRecord(), { writeConcern: { w } });
+  const standing = await alternate(
+    [
+      over('record and input, each in a group, majority', 'ours', async () => {
+        await writer.write(aRecord(predictions.newId()));
+      }),
+      over(
+        'insertOne of one document with arrays, majority',
+        'peer',
+        async () => await insertOne('majority'),
+      ),
+      over('insertOne of one document with arrays, w:1', 'peer', async () => await insertOne(1)),
+      {
+        name: 'insertMany of 500 such documents, majority, one after the other',
+        role: 'floor',
+        run: async () => {
+          const sample = await writesPerSecond(1, loadMs, async () => {
+            await plain.insertMany(
+              Array.from({ length: 500 }, () => naiveRecord()),
+              { ordered: false },
+            );
+          });
+          return { perSecond: 500 * sample.perSecond };
+        },
+      },
+    ],
+    rounds,
+  );
+  await db.dropDatabase();
+  return {
+    question: `Records of predictions with ${FEATURES} numbers in and one out, ${connections} at a time`,
+    unit: 'records/s',
+    rounds,
+    ...standing,
+    notes: [
+      'Ours writes two documents, the record with its indexes and the input under its digest; the others one document without an index.',
+    ],
+  };
+}
+
+/** Each of so many writers writes one after the other. */
+async function writesPerSecond(
+  writers: number,
+  loadMs: number,
+  write: () => Promise<unknown>,
+): Promise<Sample> {
+  const latencies: number[] = [];
+  const start = performance.now();
+  const writeOn = async (): Promise<void> => {
+    while (performance.now() - start < loadMs) {
+      const begun = performance.now();
+      await write();
+      latencies.push(performance.now() - begun);
+    }
+  };
+  await Promise.all(Array.from({ length: writers }, writeOn));
+  const seconds = (performance.now() - start) / 1000;
+  return { perSecond: latencies.length / seconds, details: percentiles(latencies) };
+}
+
+/** How many records of a thousand outputs a MiB of BSON holds. */
+async function benchBytes(client: MongoClient, rounds: number): Promise<Result> {
+  const { db, writer, predictions } = await freshRecords(client, 'bench_bytes');
+  const outputs = 1_000;
+  const perMebibyte = async (collections: readonly string[], records: number): Promise<Sample> => {
+    let bytes = 0;
+    for (const name of collections) {
+      const [sum] = await db
+        .collection(name)
+        .aggregate<{ bytes: number }>([
+          { $group: { _id: null, bytes: { $sum: { $bsonSize: '$$ROOT' } } } },
+        ])
+        .toArray();
+      bytes += sum?.bytes ?? 0;
+      await db.collection(name).deleteMany({});
+    }
+    return {
+      perSecond: (records * 1024 ** 2) / bytes,
+      details: { bytesPerRecord: bytes / records },
+    };
+  };
+  const count = 100;
+  const standing = await alternate(
+    [
+      {
+        name: 'record and input',
+        role: 'ours',
+        run: async () => {
+          await Promise.all(
+            Array.from({ length: count }, async () => {
+              await writer.write(aRecord(predictions.newId(), outputs));
+            }),
+          );
+          return await perMebibyte(['predictions', 'inputs'], count);
+        },
+      },
+      {
+        name: 'one document with arrays of doubles',
+        role: 'peer',
+        run: async () => {
+          await db
+            .collection('plain')
+            .insertMany(Array.from({ length: count }, () => naiveRecord(outputs)));
+          return await perMebibyte(['plain'], count);
+        },
+      },
+    ],
+    rounds,
+  );
+  await db.dropDatabase();
+  return {
+    question: `Size of a record with ${FEATURES} numbers in and ${outputs} out`,
+    unit: 'records/MiB of BSON',
+    rounds,
+    ...standing,
+    notes: ['Before the compression of the database, which both get.'],
+  };
+}
+
+async function benchQueries(client: MongoClient, records: number, rounds: number): Promise<Result> {
+  const { db, predictions } = await freshRecords(client, 'bench_queries');
+  const collection = db.collection<PredictionDoc>('predictions');
+  const ids = await seed(collection, records);
+  const anyId = (): ObjectId => ids[randomInt(ids.length)]!;
+  const anyModel = (): string => `model-${randomInt(MODELS)}`;
+  const filters: Readonly<Record<string, () => PredictionFilter>> = {
+    'no filter': () => ({}),
+    model: () => ({ model: anyModel() }),
+    'model, version': () => ({ model: anyModel(), version: 1 + randomInt(VERSIONS) }),
+    'model, alias': () => ({ model: anyModel(), alias: randomInt(2) === 0 ? 'live' : 'canary' }),
+    'status=failed': () => ({ status: 'failed' }),
+    'model, status=failed': () => ({ model: anyModel(), status: 'failed' }),
+    callerId: () => ({ callerId: `caller-${randomInt(records)}` }),
+    label: () => ({ label: `label-${randomInt(LABELS)}` }),
+    'model, label': () => ({ model: anyModel(), label: `label-${randomInt(LABELS)}` }),
+    'since, until': () => aDay(anyId()),
+    'model, since, until': () => ({ model: anyModel(), ...aDay(anyId()) }),
+  };
+  const listing = Object.entries(filters).map(([name, filter]) => ({
+    name: `page of ${PAGE} in the middle: ${name}`,
+    role: 'part' as const,
+    run: async () =>
+      await queriesPerSecond(async () => {
+        const before =
+          name === 'callerId' || name.includes('since') ? {} : { before: anyId().toHexString() };
+        await predictions.list(filter(), { limit: PAGE, ...before });
+      }),
+  }));
+  const standing = await alternate(
+    [
+      ...listing,
+      {
+        name: 'one record with its input, version and feedback joined',
+        role: 'part',
+        run: async () =>
+          await queriesPerSecond(async () => await predictions.findJoined(anyId().toHexString())),
+      },
+      {
+        name: 'findOne by _id of the driver',
+        role: 'floor',
+        run: async () =>
+          await queriesPerSecond(async () => await collection.findOne({ _id: anyId() })),
+      },
+    ],
+    rounds,
+  );
+  await db.dropDatabase();
+  return {
+    question: `Queries over ${records.toLocaleString('en')} records, one at a time`,
+    unit: 'queries/s',
+    rounds,
+    ...standing,
+    notes: [],
+  };
+}
+
+async function queriesPerSecond(query: () => Promise<unknown>): Promise<Sample> {
+  const latencies: number[] = [];
+  for (let count = 0; count < QUERIES; count++) {
+    const start = performance.now();
+    await query();
+    latencies.push(performance.now() - start);
+  }
+  const seconds = latencies.reduce((sum, ms) => sum + ms, 0) / 1000;
+  return { perSecond: QUERIES / seconds, details: percentiles(latencies) };
+}
+
+function percentiles(latencies: readonly number[]): Record<string, number> {
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
+  return { p50Ms: at(0.5), p99Ms: at(0.99) };
+}
+
+/** Records over the last days, of several models and versions, as the product stores them. */
+async function seed(collection: Collection<PredictionDoc>, records: number): Promise<ObjectId[]> {
+  const sample: ObjectId[] = [];
+  const start = Date.now() - DAYS * DAY_MS;
+  for (let from = 0; from < records; from += SEED_BATCH) {
+    const batch = Array.from({ length: Math.min(SEED_BATCH, records - from) }, (_, offset) =>
+      seeded(from + offset, start + ((from + offset) / records) * DAYS * DAY_MS),
+    );
+    await collection.insertMany(batch, { ordered: false, writeConcern: { w: 1 } });
+    sample.push(batch[0]!._id);
+  }
+  return sample;
+}
+
+function seeded(index: number, atMs: number): PredictionDoc {
+  const seconds = Math.floor(atMs / 1000)
+    .toString(16)
+    .padStart(8, '0');
+  const _id = ObjectId.createFromHexString(seconds + index.toString(16).padStart(16, '0'));
+  const label = `label-${randomInt(LABELS)}`;
+  const isFailed = index % 100 === 0;
+  return {
+    _id,
+    model: `model-${index % MODELS}`,
+    version: 1 + (Math.floor(index / MODELS) % VERSIONS),
+    digest: `sha256:${'0'.repeat(64)}`,
+    ...(index % 3 === 0 ? {} : { alias: index % 3 === 1 ? 'live' : 'canary' }),
+    protocol: 'native',
+    status: isFailed ? 'failed' : 'ok',
+    ...(index % 4 === 0 ? { callerId: `caller-${index}` } : {}),
+    tags: [],
+    rows: 1,
+    input: {
+      digest: `sha256:${index.toString(16).padStart(64, '0')}`,
+      kind: 'tensors',
+      bytes: 4 * FEATURES,
+      tensors: [{ name: 'x', dtype: 'float32', shape: [1, FEATURES] }],
+    },
+    ...(isFailed
+      ? { error: { code: 'inference_failed', message: 'The model failed' } }
+      : {
+          outputs: [
+            {
+              name: 'y',
+              dtype: 'float32',
+              shape: [1, LABELS],
+              values: new Binary(Buffer.alloc(4 * LABELS)),
+            },
+          ],
+          top: [[{ label, score: 0.9 }]],
+          labels: [label],
+        }),
+    timings: { queueMs: 0, inferMs: 1, totalMs: 2 },
+    createdAt: new Date(atMs),
+  };
+}
+
+function aDay(from: ObjectId): { readonly since: Date; readonly until: Date } {
+  const since = from.getTimestamp();
+  return { since, until: new Date(since.getTime() + DAY_MS) };
+}
+
+function numbers(count: number): Float32Array {
+  return Float32Array.from({ length: count }, () => Math.random());
+}
+
+function aRecord(id: string, outputs = 1): PredictionRecord {
+  const tensor = (count: number) => ({
+    dtype: 'float32' as const,
+    shape: [1, count],
+    data: new Uint8Array(numbers(count).buffer),
+  });
+  return {
+    id,
+    model: 'cancer',
+    version: 1,
+    digest: `sha256:${'0'.repeat(64)}`,
+    alias: 'live',
+    protocol: 'native',
+    status: 'ok',
+    tags: {},
+    rows: 1,
+    input: tensorInput({ features: tensor(FEATURES) }),
+    outputs: { scores: tensor(outputs) },
+    timings: { queueMs: 0.1, inferMs: 0.3, totalMs: 0.6 },
+    createdAt: new Date(),
+  };
+}
+
+/** What services write by hand: one document with the numbers as arrays. */
+function naiveRecord(outputs = 1): object {
+  return {
+    model: 'cancer',
+    version: 1,
+    digest: `sha256:${'0'.repeat(64)}`,
+    alias: 'live',
+    status: 'ok',
+    input: [...numbers(FEATURES)],
+    output: [...numbers(outputs)],
+    timings: { queueMs: 0.1, inferMs: 0.3, totalMs: 0.6 },
+    createdAt: new Date(),
+  };
+}
