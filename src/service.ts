@@ -21,6 +21,7 @@ import { DatabaseService } from './mongo/database.service';
 import { EmbeddedMongod } from './mongo/embedded-mongod';
 import { resolveMongodBinary } from './mongo/mongod-binary';
 import { Schema } from './mongo/schema';
+import { Retention } from './predictions/retention.service';
 import { ModelRuntime } from './runtime/model-runtime.service';
 
 /** An upload may take this long; everything else is over sooner by itself. */
@@ -30,6 +31,8 @@ const REAP_EVERY_MS = 15_000;
 /** Not at once: a start has better things to do. */
 const FIRST_SWEEP_MS = 5_000;
 const SWEEP_EVERY_MS = 600_000;
+const FIRST_RETAIN_MS = 30_000;
+const RETAIN_EVERY_MS = 3_600_000;
 
 /** A running service: the database it may have brought along, and the HTTP server. */
 export interface Service {
@@ -123,6 +126,7 @@ async function startApp(
     }
     keepReaping(reaper, database, logger);
     keepSweeping(app.get(Sweeper), database, logger);
+    keepRetaining(app.get(Retention), database, logger);
     const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.headersTimeout = HEADERS_TIMEOUT_MS;
@@ -188,6 +192,23 @@ function keepSweeping(sweeper: Sweeper, database: DatabaseService, logger: Logge
   };
   setTimeout(trySweep, FIRST_SWEEP_MS).unref();
   setInterval(trySweep, SWEEP_EVERY_MS).unref();
+}
+
+/** Removes records whose time is over, and inputs without a record: soon, and then every hour. */
+function keepRetaining(retention: Retention, database: DatabaseService, logger: Logger): void {
+  const retain = async (): Promise<void> => {
+    if (!(await database.health()).ok) return;
+    const { finished, waiting, ...removed } = await retention.retain();
+    const isAny = removed.records + removed.inputs > 0;
+    logger[isAny ? 'info' : 'debug']({ finished, waiting, ...removed }, 'removed old records');
+  };
+  const tryRetain = (): void => {
+    retain().catch((error: unknown) => {
+      logger.warn({ err: error }, 'removing old records failed; tried again later');
+    });
+  };
+  setTimeout(tryRetain, FIRST_RETAIN_MS).unref();
+  setInterval(tryRetain, RETAIN_EVERY_MS).unref();
 }
 
 function urlOf(app: NestExpressApplication, { host }: Config): string {

@@ -46,6 +46,7 @@ export interface RecordingLevels {
   readonly dropped: number;
   readonly unrecorded: number;
   readonly replayed: number;
+  readonly removed: number;
   readonly waiting: number;
 }
 
@@ -247,6 +248,7 @@ export class Metrics {
       dropped: 'Records given up',
       unrecorded: 'Predictions that were not to be recorded: recording off, or not in the sample',
       replayed: 'Records of an earlier run of the service, found on disk',
+      removed: 'Records that this process removed by the limits of their models',
     } as const;
     const levels = (): RecordingLevels | undefined => this.recording?.();
     for (const [what, help] of Object.entries(totals)) {

@@ -5,7 +5,8 @@ import { BlobRemover } from '../artifacts/blob-remover';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { AliasesService } from './aliases.service';
-import { VersionInUseError, VersionNotReadyError } from './models.errors';
+import { HoldsRepository } from './holds.repository';
+import { HeldError, VersionInUseError, VersionNotReadyError } from './models.errors';
 import { ModelsRepository } from './models.repository';
 import { type VersionLeaseDoc, VersionLeasesRepository } from './version-leases.repository';
 import { VersionResolver } from './version-resolver.service';
@@ -37,20 +38,26 @@ export class DeletionService {
     private readonly remover: BlobRemover,
     private readonly leases: VersionLeasesRepository,
     private readonly resolver: VersionResolver,
+    private readonly holds: HoldsRepository,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** @throws VersionInUseError naming the aliases that hold it, or who reads it and until when */
+  /** @throws VersionInUseError naming the aliases that hold it, or who reads it and until when; HeldError */
   async deleteVersion(model: string, version: number): Promise<void> {
     const doc = await this.versions.get(model, version);
+    await this.assertFree(model);
     await this.assertUnread([doc]);
     await this.takeOut(doc);
     if (this.config.deleteGraceMs === 0) await this.free(doc);
   }
 
-  /** @throws VersionInUseError when any alias of the model points somewhere, or it is being uploaded to */
+  /**
+   * @throws VersionInUseError when any alias of the model points somewhere, or it is being uploaded
+   * to; HeldError
+   */
   async deleteModel(model: string): Promise<void> {
     await this.models.assertExists(model);
+    await this.assertFree(model);
     await this.assertUnaliased(model);
     if ((await this.versionsIn(model, UNDER_WAY)).length > 0) throw busy(model);
     await this.assertUnread(await this.versionsIn(model, UNDELETED));
@@ -78,6 +85,12 @@ export class DeletionService {
     });
     await this.takeOut(doc);
     if (this.config.deleteGraceMs === 0) await this.free(doc);
+  }
+
+  /** Records of a held model cite its versions. */
+  private async assertFree(model: string): Promise<void> {
+    const hold = await this.holds.find('model', model);
+    if (hold) throw new HeldError(`Model ${model}`, hold);
   }
 
   private async assertUnread(docs: readonly VersionDoc[]): Promise<void> {

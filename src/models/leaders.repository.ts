@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+
 import { Inject, Injectable } from '@nestjs/common';
 import { type Collection, type Db } from 'mongodb';
 
@@ -15,6 +17,8 @@ interface LeaderDoc {
   readonly until: Date;
 }
 
+const HOLDER = `${hostname()}:${process.pid}`;
+
 /** How long a leader may give no sign of life. */
 export const LEADER_LEASE_MS = 60_000;
 
@@ -26,6 +30,25 @@ export class LeadersRepository {
   constructor(@Inject(DATABASE) db: Db, schema: Schema) {
     this.leaders = db.collection('leaders');
     schema.declare('leaders', []);
+  }
+
+  /**
+   * Does work of which one process at a time does all. What `work` is given says whether this
+   * process still leads: one that stood still and was replaced finds out before it goes on.
+   *
+   * @returns null when another process is at it
+   */
+  async lead<T>(
+    work: string,
+    run: (stillLeads: () => Promise<boolean>) => Promise<T>,
+  ): Promise<T | null> {
+    const token = await this.take(work, HOLDER);
+    if (token === null) return null;
+    try {
+      return await run(async () => await this.renew(work, token));
+    } finally {
+      await this.release(work, token);
+    }
   }
 
   /** @returns the token of the new leadership, or null while another process has it */

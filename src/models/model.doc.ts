@@ -8,6 +8,12 @@ export interface BatchingSettings {
   readonly maxQueue?: number;
 }
 
+/** Which records of a model are kept; those that exceed either limit go, oldest first. */
+export interface RetentionSetting {
+  readonly maxAgeDays?: number;
+  readonly maxRecords?: number;
+}
+
 /** Collection `models`: a named stream of versions; `_id` is the name. */
 export interface ModelDoc {
   readonly _id: string;
@@ -15,6 +21,10 @@ export interface ModelDoc {
   readonly tags: readonly Pair<string>[];
   readonly recording?: RecordingSetting;
   readonly batching?: BatchingSettings;
+  /** Outlives the model: what was recorded of it does, too. */
+  readonly retention?: RetentionSetting;
+  /** When records were last removed by it. */
+  readonly retainedAt?: Date;
   /** The highest number ever given; it only grows. */
   readonly lastVersion: number;
   /** The first number of this life of the model: greater than 1 after a deletion. */

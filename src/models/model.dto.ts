@@ -2,7 +2,7 @@ import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsInt, IsOptional, IsString, Max, MaxLength, Min } from 'class-validator';
 
 import { IsMetrics, IsNested, IsTags, MayBeLeftOut } from '../http/dto-rules';
-import { type BatchingSettings, type ModelSummary } from './model.doc';
+import { type BatchingSettings, type ModelSummary, type RetentionSetting } from './model.doc';
 import { RECORDING_SCHEMA } from './models.schemas';
 import { IsRecording, type RecordingSetting } from './recording';
 import { fromPairs } from './version.doc';
@@ -31,6 +31,23 @@ export class BatchingDto implements BatchingSettings {
   readonly maxQueue?: number;
 }
 
+/** Which records are kept; with both limits the stricter one counts. */
+export class RetentionDto implements RetentionSetting {
+  @ApiPropertyOptional({ example: 90 })
+  @MayBeLeftOut()
+  @IsInt()
+  @Min(1)
+  @Max(36_500)
+  readonly maxAgeDays?: number;
+
+  @ApiPropertyOptional({ example: 1_000_000 })
+  @MayBeLeftOut()
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000_000)
+  readonly maxRecords?: number;
+}
+
 /** Changes of a model; what is left out stays, `null` takes a setting away. */
 export class ChangeModelDto {
   @ApiPropertyOptional({ example: 'Handwritten digits' })
@@ -53,6 +70,11 @@ export class ChangeModelDto {
   @IsOptional()
   @IsNested(BatchingDto)
   readonly batching?: BatchingDto | null;
+
+  @ApiPropertyOptional({ type: RetentionDto, nullable: true })
+  @IsOptional()
+  @IsNested(RetentionDto)
+  readonly retention?: RetentionDto | null;
 }
 
 /** Changes of a version: nothing that its digest covers. */
@@ -81,6 +103,7 @@ export interface ModelAnswer {
   readonly tags: Readonly<Record<string, string>>;
   readonly recording?: RecordingSetting;
   readonly batching?: BatchingSettings;
+  readonly retention?: RetentionSetting;
   readonly latestVersion: number | null;
   readonly versions: number;
   readonly aliases: Readonly<Record<string, number>>;
@@ -89,13 +112,14 @@ export interface ModelAnswer {
 }
 
 export function toModelAnswer(summary: ModelSummary): ModelAnswer {
-  const { recording, batching } = summary;
+  const { recording, batching, retention } = summary;
   return {
     model: summary._id,
     description: summary.description,
     tags: fromPairs(summary.tags),
     ...(recording ? { recording } : {}),
     ...(batching ? { batching } : {}),
+    ...(retention ? { retention } : {}),
     latestVersion: summary.latestReady,
     versions: summary.readyVersions,
     aliases: summary.aliases,

@@ -8,8 +8,14 @@ import { DtoPipe } from '../http/dto.pipe';
 import { JsonBody } from '../http/json-body';
 import { keyValue, limitOf, many, PAGE_PARAMETERS, readQuery, text } from '../http/query';
 import { DeletionService } from './deletion.service';
-import { type BatchingSettings } from './model.doc';
-import { type BatchingDto, ChangeModelDto, type ModelAnswer, toModelAnswer } from './model.dto';
+import { type BatchingSettings, type RetentionSetting } from './model.doc';
+import {
+  type BatchingDto,
+  ChangeModelDto,
+  type ModelAnswer,
+  type RetentionDto,
+  toModelAnswer,
+} from './model.dto';
 import { ChangeModelDocs, DeleteModelDocs, GetModelDocs, ListModelsDocs } from './models.docs';
 import { ModelsRepository } from './models.repository';
 import { VersionResolver } from './version-resolver.service';
@@ -64,12 +70,13 @@ export class ModelsController {
     @JsonBody(new DtoPipe(ChangeModelDto)) changes: ChangeModelDto,
   ): Promise<ModelAnswer> {
     const name = parseModelName(model);
-    const { description, tags, recording, batching } = changes;
+    const { description, tags, recording, batching, retention } = changes;
     await this.models.change(name, {
       ...(description === undefined ? {} : { description }),
       ...(tags === undefined ? {} : { tags: toPairs(tags) }),
       ...(recording === undefined ? {} : { recording }),
       ...(batching === undefined ? {} : { batching: batching && toSettings(batching) }),
+      ...(retention === undefined ? {} : { retention: retention && toRetention(retention) }),
     });
     this.resolver.forget(name);
     return toModelAnswer(await this.models.getSummary(name));
@@ -89,5 +96,12 @@ function toSettings({ maxRows, maxDelayMs, maxQueue }: BatchingDto): BatchingSet
     ...(maxRows === undefined ? {} : { maxRows }),
     ...(maxDelayMs === undefined ? {} : { maxDelayMs }),
     ...(maxQueue === undefined ? {} : { maxQueue }),
+  };
+}
+
+function toRetention({ maxAgeDays, maxRecords }: RetentionDto): RetentionSetting {
+  return {
+    ...(maxAgeDays === undefined ? {} : { maxAgeDays }),
+    ...(maxRecords === undefined ? {} : { maxRecords }),
   };
 }

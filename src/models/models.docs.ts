@@ -64,7 +64,7 @@ export const GetModelDocs = (): MethodDecorator =>
 
 export const ChangeModelDocs = (): MethodDecorator =>
   describeRoute(
-    'Describe a model, or set how it records and batches',
+    'Describe a model, or set how it records, batches, and how long its records are kept',
     WRITE,
     Model,
     ApiBody({ type: ChangeModelDto }),

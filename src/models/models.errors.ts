@@ -1,4 +1,5 @@
 import { StoreError, UnavailableError } from '../common/errors';
+import { type HoldDoc } from './holds.repository';
 
 export class ModelNotFoundError extends StoreError {
   override readonly kind = 'not_found';
@@ -30,6 +31,24 @@ export class VersionNotReadyError extends StoreError {
 export class NotServableError extends StoreError {
   override readonly kind = 'conflict';
   override readonly code = 'not_servable';
+}
+
+/** Somebody holds it, or what it belongs to: it must not be taken away. Details name the hold. */
+export class HeldError extends StoreError {
+  override readonly kind = 'conflict';
+  override readonly code = 'held';
+
+  constructor(what: string, { kind, target, reason, heldAt }: HoldDoc) {
+    super(`${what} is held: ${reason}`, {
+      hold: { kind, target, reason, heldAt: heldAt.toISOString() },
+    });
+  }
+}
+
+/** There is no hold on it by itself. */
+export class HoldNotFoundError extends StoreError {
+  override readonly kind = 'not_found';
+  override readonly code = 'hold_not_found';
 }
 
 /** An alias still points at the version, or at a version of the model. */

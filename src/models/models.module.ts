@@ -10,6 +10,7 @@ import { AliasesService } from './aliases.service';
 import { BlobReferences } from './blob-references';
 import { DeletionService } from './deletion.service';
 import { FilesController } from './files.controller';
+import { HoldsRepository } from './holds.repository';
 import { ModelsController } from './models.controller';
 import { ModelsRepository } from './models.repository';
 import { PublishService } from './publish.service';
@@ -54,6 +55,7 @@ import { VersionsRepository } from './versions.repository';
     QuarantineService,
     UploadReaper,
     LeadersRepository,
+    HoldsRepository,
     Sweeper,
     VersionLeasesRepository,
     VersionLeases,
@@ -61,6 +63,8 @@ import { VersionsRepository } from './versions.repository';
   ],
   exports: [
     ModelsRepository,
+    LeadersRepository,
+    HoldsRepository,
     Sweeper,
     VersionLeases,
     VersionLeasesRepository,

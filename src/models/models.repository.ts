@@ -1,9 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Collection, type Db, type Document, type Filter } from 'mongodb';
+import { type ClientSession, type Collection, type Db, type Document, type Filter } from 'mongodb';
 
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
-import { type ModelDoc, type ModelSummary } from './model.doc';
+import { type ModelDoc, type ModelSummary, type RetentionSetting } from './model.doc';
 import { ModelNotFoundError } from './models.errors';
 
 /** Which models to list. */
@@ -19,6 +19,7 @@ export interface ModelChanges {
   readonly tags?: ModelDoc['tags'];
   readonly recording?: ModelDoc['recording'] | null;
   readonly batching?: ModelDoc['batching'] | null;
+  readonly retention?: ModelDoc['retention'] | null;
 }
 
 const TAKEN_BACK_WITHIN_MS = 60_000;
@@ -34,6 +35,12 @@ export class ModelsRepository {
         name: 'newest_first',
         key: { deleted: 1, createdAt: -1, _id: -1 },
         reason: 'the list of models, newest first',
+      },
+      {
+        name: 'retention',
+        key: { retention: 1 },
+        partialFilterExpression: { retention: { $exists: true } },
+        reason: 'the models whose records are not kept for good, deleted ones included',
       },
       { name: 'tags', key: { 'tags.k': 1, 'tags.v': 1 }, reason: 'search by tag' },
     ]);
@@ -111,6 +118,30 @@ export class ModelsRepository {
       { $set: { ...$set, updatedAt: new Date() }, $unset },
     );
     if (matchedCount === 0) throw modelNotFound(model);
+  }
+
+  /** Models whose records are not kept for good, also where the model was deleted. */
+  async listRetained(): Promise<ModelDoc[]> {
+    return await this.models.find({ retention: { $exists: true } }).toArray();
+  }
+
+  /**
+   * Says in the transaction of `session` that records go by this setting.
+   *
+   * @returns false when it is not the setting any more; it cannot change before the transaction ends
+   */
+  async markRetained(
+    model: string,
+    retention: RetentionSetting,
+    session: ClientSession,
+  ): Promise<boolean> {
+    const filter = { _id: model, retention };
+    const { matchedCount } = await this.models.updateOne(
+      filter,
+      { $currentDate: { retainedAt: true } },
+      { session },
+    );
+    return matchedCount === 1;
   }
 
   /**

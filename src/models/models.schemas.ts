@@ -94,6 +94,10 @@ export const MODEL_SCHEMA = {
     tags: TEXT_MAP,
     recording: RECORDING_SCHEMA,
     batching: FREE,
+    retention: {
+      type: 'object',
+      properties: { maxAgeDays: COUNT, maxRecords: COUNT },
+    },
     latestVersion: { type: 'integer', nullable: true },
     versions: COUNT,
     aliases: { type: 'object', additionalProperties: { type: 'integer' } },

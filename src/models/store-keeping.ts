@@ -11,6 +11,7 @@ import { AliasMovesRepository } from './alias-moves.repository';
 import { AliasesService } from './aliases.service';
 import { BlobReferences } from './blob-references';
 import { DeletionService } from './deletion.service';
+import { HoldsRepository } from './holds.repository';
 import { LeadersRepository } from './leaders.repository';
 import { ModelsRepository } from './models.repository';
 import { Sweeper } from './sweeper.service';
@@ -50,6 +51,7 @@ export function openStoreKeeping(db: Db, codec: SegmentCodec, config: Config): S
     remover,
     leases,
     resolver,
+    new HoldsRepository(db, schema),
     config,
   );
   const reaper = new UploadReaper(intents, versions, remover, aliases, deletion);

@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Injectable } from '@nestjs/common';
@@ -44,8 +43,6 @@ export interface SweepReport {
  */
 @Injectable()
 export class Sweeper {
-  private readonly holder = `${hostname()}:${process.pid}`;
-
   constructor(
     private readonly leaders: LeadersRepository,
     private readonly reaper: UploadReaper,
@@ -57,25 +54,26 @@ export class Sweeper {
 
   async sweep({ isDryRun = false, pauseMs = PAUSE_MS }: SweepOptions = {}): Promise<SweepReport> {
     const report = { finished: false, interrupted: 0, blobs: 0, storedBytes: 0 };
-    // A dry run changes nothing, so it needs no leave.
-    const token = isDryRun ? 0 : await this.leaders.take(WORK, this.holder);
-    if (token === null) return report;
-    try {
-      if (!isDryRun) {
-        report.interrupted = (await this.reaper.reap()) + (await this.deletion.finishModels());
-      }
+    const walk = async (stillLeads: () => Promise<boolean>): Promise<void> => {
       for await (const page of this.pages()) {
-        if (!isDryRun && !(await this.leaders.renew(WORK, token))) return report;
+        if (!(await stillLeads())) return;
         const { blobs, storedBytes } = isDryRun ? await this.measure(page) : await this.free(page);
         report.blobs += blobs;
         report.storedBytes += storedBytes;
         await sleep(pauseMs);
       }
       report.finished = true;
+    };
+    if (isDryRun) {
+      // It changes nothing, so it needs no leave.
+      await walk(async () => await Promise.resolve(true));
       return report;
-    } finally {
-      if (!isDryRun) await this.leaders.release(WORK, token);
     }
+    await this.leaders.lead(WORK, async (stillLeads) => {
+      report.interrupted = (await this.reaper.reap()) + (await this.deletion.finishModels());
+      await walk(stillLeads);
+    });
+    return report;
   }
 
   /** Ids of blobs and of whatever else has chunks, each at least once. */

@@ -5,11 +5,10 @@ import { type Request } from 'express';
 import { readQuery, text } from '../http/query';
 import { EraseInputDocs, ErasePredictionInputDocs } from './erasure.docs';
 import { type ErasureAnswer, InputErasure } from './input-erasure.service';
+import { parseInputDigest } from './input-digest';
 import { parsePredictionId } from './prediction-id';
-import { BadDigestError } from './predictions.errors';
 
 const PARAMETERS = { reason: text };
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /** For those who may ask that what they sent be forgotten. */
 @ApiTags('predictions')
@@ -28,11 +27,6 @@ export class ErasureController {
   @EraseInputDocs()
   async erase(@Param('digest') digest: string, @Req() request: Request): Promise<ErasureAnswer> {
     const { reason } = readQuery(request, PARAMETERS);
-    if (!DIGEST.test(digest)) {
-      throw new BadDigestError('A digest reads sha256: and 64 hexadecimal digits', {
-        digest: digest.slice(0, 80),
-      });
-    }
-    return await this.erasure.erase(digest, reason);
+    return await this.erasure.erase(parseInputDigest(digest), reason);
   }
 }

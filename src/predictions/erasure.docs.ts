@@ -23,7 +23,7 @@ const Erased = ApiResponse({
 export const ErasePredictionInputDocs = (): MethodDecorator =>
   describeRoute(
     'Erase the input of a prediction, for all predictions that were made from it; the records stay',
-    [400, 404, 503],
+    [400, 404, 409, 503],
     ApiParam({ name: 'id', schema: { type: 'string', pattern: '^[0-9a-fA-F]{24}$' } }),
     Reason,
     Erased,
@@ -32,7 +32,7 @@ export const ErasePredictionInputDocs = (): MethodDecorator =>
 export const EraseInputDocs = (): MethodDecorator =>
   describeRoute(
     'Erase an input by its digest; the records of predictions that were made from it stay',
-    [400, 404, 503],
+    [400, 404, 409, 503],
     ApiParam({ name: 'digest', schema: { type: 'string', pattern: '^sha256:[0-9a-f]{64}$' } }),
     Reason,
     Erased,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { Inject, Injectable } from '@nestjs/common';
 import {
   type AnyBulkWriteOperation,
+  type ClientSession,
   type Collection,
   type Db,
   type Document,
@@ -41,6 +42,20 @@ export class FeedbackRepository {
     const doc = await this.feedback.findOneAndUpdate({ _id }, update, options);
     assert(doc, 'an upsert answers with what it wrote');
     return doc;
+  }
+
+  /** What was said of predictions by their own ids, and by ids of callers. @returns how much it was */
+  async removeOf(
+    predictionIds: readonly string[],
+    { model, callerIds }: { readonly model: string; readonly callerIds: readonly string[] },
+    session: ClientSession,
+  ): Promise<number> {
+    const keys = [
+      ...predictionIds.map((predictionId) => feedbackKey({ predictionId })),
+      ...callerIds.map((callerId) => feedbackKey({ model, callerId })),
+    ];
+    const { deletedCount } = await this.feedback.deleteMany({ _id: { $in: keys } }, { session });
+    return deletedCount;
   }
 
   /** In the order of the lines: of several for one target the last one counts. */

@@ -1,12 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { type Db } from 'mongodb';
+import { Injectable } from '@nestjs/common';
 
-import { DATABASE } from '../mongo/mongo.tokens';
-import { inTransaction } from '../mongo/transaction';
+import { HoldsRepository } from '../models/holds.repository';
 import { AuditRepository } from './audit.repository';
 import { InputsStore } from './inputs.store';
 import { PredictionNotFoundError } from './predictions.errors';
 import { PredictionsRepository } from './predictions.repository';
+import { RecordHolds } from './record-holds.service';
 
 /** What was erased, as its entry in the audit says. */
 export interface ErasureAnswer {
@@ -31,13 +30,14 @@ export interface ErasureAnswer {
 @Injectable()
 export class InputErasure {
   constructor(
-    @Inject(DATABASE) private readonly db: Db,
+    private readonly gate: HoldsRepository,
+    private readonly holds: RecordHolds,
     private readonly predictions: PredictionsRepository,
     private readonly inputs: InputsStore,
     private readonly audit: AuditRepository,
   ) {}
 
-  /** @throws PredictionNotFoundError, InputMissingError */
+  /** @throws PredictionNotFoundError, InputMissingError, HeldError */
   async eraseOf(predictionId: string, reason?: string): Promise<ErasureAnswer> {
     const input = await this.predictions.findInputSummary(predictionId);
     if (!input) {
@@ -49,11 +49,12 @@ export class InputErasure {
   /**
    * Of an input that was erased before, finishes what was left to do and tells of the first time.
    *
-   * @throws InputMissingError
+   * @throws InputMissingError, HeldError
    */
   async erase(digest: string, reason?: string, predictionId?: string): Promise<ErasureAnswer> {
     const said = { at: new Date(), ...(reason === undefined ? {} : { reason }) };
-    const input = await inTransaction(this.db, async (session) => {
+    const input = await this.gate.exclusively(async (session) => {
+      await this.holds.assertErasable(digest, session);
       const _id = this.audit.newId();
       const erasing = await this.inputs.erase(digest, { ...said, auditId: _id }, session);
       // One that was erased before has its entry.

@@ -17,6 +17,7 @@ import { Schema } from '../mongo/schema';
 import { GroupCommit, INSERT_LIMITS, type Outcome } from './group-commit';
 import { digestOf } from './prediction-input';
 import { type ErasedNote, type InputDoc, type PredictionInput } from './prediction.doc';
+import { type CondemnedRecords, condemnedQuery } from './predictions.repository';
 import { InputCorruptError, InputErasedError, InputMissingError } from './predictions.errors';
 
 const BUCKET = 'inputs';
@@ -24,8 +25,27 @@ const BUCKET = 'inputs';
 /** Larger inputs go to the bucket, so that records can be read with their input in one reply. */
 export const INLINE_BYTES = 1024 * 1024;
 
+/** Inputs that are looked at together. */
+const PAGE = 500;
+
+/** No write to the bucket takes nearly as long. */
+const LOOSE_FOR_MS = 86_400_000;
+
 /** How long an input that was seen here counts as stored: far less than any sweep would wait. */
 const SEEN_TTL_MS = 60_000;
+
+/** An input without its bytes, and whether a prediction refers to it. */
+type InputUse = Pick<InputDoc, '_id' | 'bytes' | 'file' | 'erased' | 'unusedSince'> & {
+  readonly isUsed: boolean;
+};
+
+/** Inputs that were removed, with what they have in the bucket. */
+export interface RemovedInputs {
+  readonly inputs: number;
+  readonly bytes: number;
+  readonly digests: readonly string[];
+  readonly files: readonly ObjectId[];
+}
 
 /** What is left of an input that was erased; `file` names what is still to be freed. */
 export interface ErasedInput extends InputDoc {
@@ -54,7 +74,20 @@ export class InputsStore {
     this.inputs = db.collection('inputs');
     this.chunks = db.collection(`${BUCKET}.chunks`);
     this.large = new ChunkStore(db, BUCKET);
-    schema.declare('inputs', []);
+    schema.declare('inputs', [
+      {
+        name: 'unused_since',
+        key: { unusedSince: 1 },
+        partialFilterExpression: { unusedSince: { $exists: true } },
+        reason: 'inputs that no prediction refers to',
+      },
+      {
+        name: 'file',
+        key: { file: 1 },
+        partialFilterExpression: { file: { $exists: true } },
+        reason: 'whose a file in the bucket is',
+      },
+    ]);
     declareBucket(schema, BUCKET);
   }
 
@@ -77,8 +110,9 @@ export class InputsStore {
   }
 
   /** @throws InputMissingError, InputErasedError */
-  async assertStored(digest: string): Promise<void> {
-    const doc = await this.inputs.findOne({ _id: digest }, { projection: { erased: 1 } });
+  async assertStored(digest: string, session?: ClientSession): Promise<void> {
+    const options = { projection: { erased: 1 }, ...(session ? { session } : {}) };
+    const doc = await this.inputs.findOne({ _id: digest }, options);
     if (!doc) throw missing(digest);
     if (doc.erased) throw wasErased(doc);
   }
@@ -114,6 +148,125 @@ export class InputsStore {
     this.seen.delete(digest);
   }
 
+  /** Digests of all inputs, page by page. */
+  async *pages(size: number): AsyncGenerator<string[]> {
+    for (let after = ''; ;) {
+      const docs = await this.inputs
+        .find({ _id: { $gt: after } })
+        .project<Pick<InputDoc, '_id'>>({ _id: 1 })
+        .sort({ _id: 1 })
+        .limit(size)
+        .toArray();
+      const last = docs.at(-1);
+      if (!last) return;
+      yield docs.map(({ _id }) => _id);
+      after = last._id;
+    }
+  }
+
+  /** Marks those that no prediction refers to, and those no longer that one does. @returns how many have the mark */
+  async markUnused(digests: readonly string[]): Promise<number> {
+    const known = await this.usesOf(digests);
+    const unused = known.filter(({ isUsed }) => !isUsed).map(({ _id }) => _id);
+    await this.inputs.updateMany({ _id: { $in: unused }, unusedSince: { $exists: false } }, [
+      { $set: { unusedSince: '$$NOW' } },
+    ]);
+    const used = known.filter(({ isUsed, unusedSince }) => isUsed && unusedSince);
+    await this.inputs.updateMany(
+      { _id: { $in: used.map(({ _id }) => _id) } },
+      { $unset: { unusedSince: '' } },
+    );
+    return unused.length;
+  }
+
+  /** Inputs that have had the mark for the grace, by digest, from behind `after`. */
+  async listUnused(graceMs: number, limit: number, after: string): Promise<string[]> {
+    const docs = await this.inputs
+      .find({ _id: { $gt: after }, ...unusedFor(graceMs) })
+      .project<Pick<InputDoc, '_id'>>({ _id: 1 })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .toArray();
+    return docs.map(({ _id }) => _id);
+  }
+
+  /**
+   * Removes in the transaction of `session` what has had the mark for the grace and what still no
+   * prediction refers to; the bytes in the bucket go with `freeFiles`.
+   */
+  async removeUnused(
+    digests: readonly string[],
+    graceMs: number,
+    session: ClientSession,
+  ): Promise<RemovedInputs> {
+    const docs = (await this.usesOf(digests, { due: unusedFor(graceMs), session })).filter(
+      ({ isUsed }) => !isUsed,
+    );
+    const ids = docs.map(({ _id }) => _id);
+    // Whoever stores one of them again writes to its document, and this starts over.
+    await this.inputs.deleteMany({ _id: { $in: ids } }, { session });
+    return {
+      inputs: docs.length,
+      bytes: docs.reduce((sum, { bytes, erased }) => sum + (erased ? 0 : bytes), 0),
+      digests: ids,
+      files: docs.flatMap(({ file }) => (file ? [file] : [])),
+    };
+  }
+
+  async freeFiles({ digests, files }: RemovedInputs): Promise<void> {
+    for (const digest of digests) this.forget(digest);
+    await this.large.remove(files);
+  }
+
+  /** What nobody would refer to without the condemned records, and what it takes up; only looks. */
+  async measureUnused(
+    condemned: readonly CondemnedRecords[],
+    heldIds: readonly string[],
+    heldInputs: readonly string[],
+  ): Promise<{ count: number; bytes: number }> {
+    const stays = condemned.length > 0 ? { $nor: [condemnedQuery(condemned, heldIds)] } : {};
+    const total = { count: 0, bytes: 0 };
+    const held = new Set(heldInputs);
+    for await (const page of this.pages(PAGE)) {
+      for (const { _id, isUsed, erased, bytes } of await this.usesOf(page, { stays })) {
+        if (isUsed || held.has(_id)) continue;
+        total.count++;
+        total.bytes += erased ? 0 : bytes;
+      }
+    }
+    return total;
+  }
+
+  async listErasedWithFile(): Promise<ErasedInput[]> {
+    return await this.inputs
+      .find({ file: { $exists: true }, erased: { $exists: true } })
+      .toArray()
+      .then((docs) => docs.flatMap((doc) => (doc.erased ? [{ ...doc, erased: doc.erased }] : [])));
+  }
+
+  /** Removes what writes that broke off, and removals that did, left in the bucket a day ago or longer. */
+  async removeLooseFiles(): Promise<void> {
+    const before = ObjectId.createFromTime(Math.floor((Date.now() - LOOSE_FOR_MS) / 1000));
+    let page: ObjectId[] = [];
+    const removeLoose = async (): Promise<void> => {
+      const owned = await this.inputs
+        .find({ file: { $in: page } })
+        .project<{ file: ObjectId }>({ file: 1 })
+        .toArray();
+      const known = new Set(owned.map(({ file }) => file.toHexString()));
+      await this.large.remove(page.filter((id) => !known.has(id.toHexString())));
+      page = [];
+    };
+    const owners = this.chunks.aggregate<{ _id: ObjectId }>([
+      { $match: { files_id: { $lt: before } } },
+      { $group: { _id: '$files_id' } },
+    ]);
+    for await (const { _id } of owners) {
+      if (page.push(_id) >= PAGE) await removeLoose();
+    }
+    if (page.length > 0) await removeLoose();
+  }
+
   /** @throws InputErasedError; InputCorruptError when the bytes are not those of the digest */
   async contentOf(doc: InputDoc): Promise<Buffer> {
     const { _id: digest, content, file, bytes } = doc;
@@ -128,6 +281,37 @@ export class InputsStore {
       });
     }
     return whole;
+  }
+
+  /** Inputs without their bytes, and whether a prediction that `stays` refers to each. */
+  private async usesOf(
+    digests: readonly string[],
+    {
+      due = {},
+      stays = {},
+      session,
+    }: { due?: Document; stays?: Document; session?: ClientSession } = {},
+  ): Promise<InputUse[]> {
+    return await this.inputs
+      .aggregate<InputUse>(
+        [
+          { $match: { _id: { $in: [...digests] }, ...due } },
+          { $project: { bytes: 1, file: 1, erased: 1, unusedSince: 1 } },
+          {
+            $lookup: {
+              from: 'predictions',
+              localField: '_id',
+              foreignField: 'input.digest',
+              pipeline: [{ $match: stays }, { $limit: 1 }, { $project: { _id: 1 } }],
+              as: 'users',
+            },
+          },
+          { $set: { isUsed: { $gt: [{ $size: '$users' }, 0] } } },
+          { $unset: 'users' },
+        ],
+        session ? { session } : {},
+      )
+      .toArray();
   }
 
   private async saveNew(input: PredictionInput): Promise<void> {
@@ -185,6 +369,7 @@ export class InputsStore {
     const filter = { _id: { $in: [...new Set(digests)] }, erased: { $exists: false } };
     const { matchedCount } = await this.inputs.updateMany(filter, {
       $currentDate: { usedAt: true },
+      $unset: { unusedSince: '' },
     });
     return matchedCount === filter._id.$in.length;
   }
@@ -218,4 +403,10 @@ function wasErased({ _id: digest, erased }: InputDoc): InputErasedError {
     at: erased?.at.toISOString(),
     ...(erased?.reason === undefined ? {} : { reason: erased.reason }),
   });
+}
+
+/** By the server's clock, which set the mark. */
+function unusedFor(graceMs: number): Document {
+  const since = { $lte: ['$unusedSince', { $subtract: ['$$NOW', graceMs] }] };
+  return { unusedSince: { $exists: true }, $expr: since };
 }

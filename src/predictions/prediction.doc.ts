@@ -92,6 +92,8 @@ export interface InputDoc {
   readonly file?: ObjectId;
   /** Its bytes were erased: neither content, nor for long a file, stands here any more. */
   readonly erased?: ErasedNote;
+  /** Since when no prediction is known to refer to it; whoever stores it again takes this away. */
+  readonly unusedSince?: Date;
   readonly createdAt: Date;
   /** When it was last sent to be stored; nothing is removed that was used a short while ago. */
   readonly usedAt: Date;

@@ -10,7 +10,9 @@ import { ErasureController } from './erasure.controller';
 import { ExportController } from './export.controller';
 import { FeedbackController } from './feedback.controller';
 import { FeedbackRepository } from './feedback.repository';
+import { HoldsController } from './holds.controller';
 import { InputErasure } from './input-erasure.service';
+import { InputFreeing } from './input-freeing.service';
 import { InputsStore } from './inputs.store';
 import { PredictController } from './predict.controller';
 import { PredictService } from './predict.service';
@@ -23,9 +25,12 @@ import { PredictionsRepository } from './predictions.repository';
 import { ProofsController } from './proofs.controller';
 import { QueuedRecorder } from './queued-recorder.service';
 import { RecordWriter } from './record-writer.service';
+import { RecordHolds } from './record-holds.service';
 import { NoRecorder } from './recorder';
 import { RecordingCounts } from './recording-counts';
 import { RecordingJournal } from './recording-journal.store';
+import { RetentionController } from './retention.controller';
+import { Retention } from './retention.service';
 import { RequestReader } from './request-reader.service';
 
 /** Predictions: made, recorded, looked up. */
@@ -37,6 +42,8 @@ import { RequestReader } from './request-reader.service';
     ExportController,
     CountsController,
     ErasureController,
+    HoldsController,
+    RetentionController,
     PredictionsController,
     ProofsController,
   ],
@@ -56,10 +63,20 @@ import { RequestReader } from './request-reader.service';
     FeedbackRepository,
     AuditRepository,
     InputErasure,
+    RecordHolds,
+    InputFreeing,
+    Retention,
     PredictionExport,
     PredictionImport,
   ],
-  exports: [PredictService, PredictionRecords, PredictionsRepository, InputsStore, RecordingCounts],
+  exports: [
+    PredictService,
+    PredictionRecords,
+    PredictionsRepository,
+    InputsStore,
+    RecordingCounts,
+    Retention,
+  ],
 })
 export class PredictionsModule {
   constructor(metrics: Metrics, counts: RecordingCounts) {

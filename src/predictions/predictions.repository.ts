@@ -1,7 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Binary, type Collection, type Db, type Filter, ObjectId } from 'mongodb';
+import {
+  Binary,
+  type ClientSession,
+  type Collection,
+  type Db,
+  type Filter,
+  ObjectId,
+} from 'mongodb';
 
 import { type NamedTensors } from '../common/tensor';
+import { type RetentionSetting } from '../models/model.doc';
 import { toPairs } from '../models/version.doc';
 import { insertGroup } from '../mongo/insert-group';
 import { isLostCursor } from '../mongo/mongo-failure';
@@ -47,6 +55,12 @@ export interface JoinedPrediction {
 export const COUNTED_BY = ['version', 'label', 'hour', 'status'] as const;
 export type CountedBy = (typeof COUNTED_BY)[number];
 
+/** Records of a model up to an id: all of them are to go, but those that are held. */
+export interface CondemnedRecords {
+  readonly model: string;
+  readonly upTo: ObjectId;
+}
+
 /** How many predictions have one value of what they were counted by. */
 export interface PredictionCount {
   readonly value: number | string;
@@ -68,6 +82,8 @@ const RECORD_BYTES = 1024;
 
 /** Times in a row that a stream opens its cursor again. */
 const MAX_REOPENED = 3;
+
+const DAY_MS = 86_400_000;
 
 /** The last second that an ObjectId can name. */
 const LAST_SECOND = 0xffffffff;
@@ -252,12 +268,126 @@ export class PredictionsRepository {
     }
   }
 
-  async findInputSummary(id: string): Promise<InputSummary | null> {
+  async findInputSummary(id: string, session?: ClientSession): Promise<InputSummary | null> {
     const found = await this.predictions.findOne(
       { _id: new ObjectId(id) },
-      { projection: { input: 1 } },
+      { projection: { input: 1 }, ...(session ? { session } : {}) },
     );
     return found?.input ?? null;
+  }
+
+  /** The newest record of a model that its setting condemns, and with it all before; null when none. */
+  async findLast(
+    model: string,
+    { maxAgeDays, maxRecords }: RetentionSetting,
+  ): Promise<ObjectId | null> {
+    const newest = { sort: { _id: -1 }, projection: { _id: 1 } } as const;
+    const ends: ObjectId[] = [];
+    if (maxAgeDays !== undefined) {
+      const limit = idAt(new Date(Date.now() - maxAgeDays * DAY_MS), 0);
+      const found = await this.predictions.findOne({ model, _id: { $lt: limit } }, newest);
+      if (found) ends.push(found._id);
+    }
+    if (maxRecords !== undefined) {
+      const found = await this.predictions.findOne({ model }, { ...newest, skip: maxRecords });
+      if (found) ends.push(found._id);
+    }
+    const [first, second] = ends;
+    if (!first || !second) return first ?? null;
+    return first.toHexString() > second.toHexString() ? first : second;
+  }
+
+  /** Oldest first, from behind `after`; reads an index only. */
+  async listIds(
+    { model, upTo }: CondemnedRecords,
+    limit: number,
+    after?: ObjectId,
+  ): Promise<ObjectId[]> {
+    const docs = await this.predictions
+      .find({ model, _id: { $lte: upTo, ...(after ? { $gt: after } : {}) } })
+      .project<{ _id: ObjectId }>({ _id: 1 })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .hint('model_newest')
+      .toArray();
+    return docs.map(({ _id }) => _id);
+  }
+
+  /** Removes records in the transaction of `session`. */
+  async removeAll(
+    ids: readonly ObjectId[],
+    session: ClientSession,
+  ): Promise<{ count: number; bytes: number; callerIds: string[] }> {
+    const filter = { _id: { $in: [...ids] } };
+    const [found] = await this.predictions
+      .aggregate<{ bytes: number; callerIds: string[] }>(
+        [
+          { $match: filter },
+          {
+            $group: {
+              _id: null,
+              bytes: { $sum: { $bsonSize: '$$ROOT' } },
+              callerIds: { $addToSet: '$callerId' },
+            },
+          },
+        ],
+        { session },
+      )
+      .toArray();
+    const { deletedCount } = await this.predictions.deleteMany(filter, { session });
+    return { count: deletedCount, bytes: found?.bytes ?? 0, callerIds: found?.callerIds ?? [] };
+  }
+
+  /** Under which of these ids a model still has predictions. */
+  async callersAmong(
+    model: string,
+    callerIds: readonly string[],
+    session: ClientSession,
+  ): Promise<Set<string>> {
+    if (callerIds.length === 0) return new Set();
+    const found = await this.predictions
+      .aggregate<{ _id: string }>(
+        [
+          { $match: { callerId: { $in: [...callerIds] }, model } },
+          { $group: { _id: '$callerId' } },
+        ],
+        { session },
+      )
+      .toArray();
+    return new Set(found.map(({ _id }) => _id));
+  }
+
+  /** How many records are condemned and not held, and what they take up. */
+  async measure(
+    condemned: readonly CondemnedRecords[],
+    heldIds: readonly string[],
+  ): Promise<{ count: number; bytes: number }> {
+    if (condemned.length === 0) return { count: 0, bytes: 0 };
+    const [sum] = await this.predictions
+      .aggregate<{ count: number; bytes: number }>([
+        { $match: condemnedQuery(condemned, heldIds) },
+        { $group: { _id: null, count: { $sum: 1 }, bytes: { $sum: { $bsonSize: '$$ROOT' } } } },
+      ])
+      .toArray();
+    return { count: sum?.count ?? 0, bytes: sum?.bytes ?? 0 };
+  }
+
+  /** One of these models that has a prediction made from an input. */
+  async findModelAmong(
+    digest: string,
+    models: readonly string[],
+    session: ClientSession,
+  ): Promise<string | null> {
+    if (models.length === 0) return null;
+    const found = await this.predictions.findOne(
+      { 'input.digest': digest, model: { $in: [...models] } },
+      { projection: { model: 1 }, session },
+    );
+    return found?.model ?? null;
+  }
+
+  async countStored(model: string): Promise<number> {
+    return await this.predictions.countDocuments({ model }, { hint: 'model_newest' });
   }
 
   async countMadeFrom(digest: string): Promise<number> {
@@ -313,6 +443,20 @@ export class PredictionsRepository {
 interface Joins {
   readonly inputDocs?: readonly InputDoc[];
   readonly feedbackDocs: readonly FeedbackDoc[];
+}
+
+/** Records that are to go. */
+export function condemnedQuery(
+  condemned: readonly CondemnedRecords[],
+  heldIds: readonly string[],
+): Filter<PredictionDoc> {
+  const held = heldIds.map((id) => new ObjectId(id));
+  return {
+    $and: [
+      { $or: condemned.map(({ model, upTo }) => ({ model, _id: { $lte: upTo } })) },
+      { _id: { $nin: held } },
+    ],
+  };
 }
 
 const JOIN_INPUT = {

@@ -4,6 +4,9 @@ import { InputsStore } from './inputs.store';
 import { type PredictionRecord } from './prediction.doc';
 import { PredictionsRepository } from './predictions.repository';
 
+/** Longer than any write takes, and far shorter than the grace before an input is freed. */
+const MAX_WRITE_MS = 60_000;
+
 /**
  * Writes a record and its input.
  *
@@ -20,6 +23,16 @@ export class RecordWriter {
 
   /** Returns when a majority holds both; rejects with the failure of one of them. */
   async write(record: PredictionRecord): Promise<void> {
+    for (;;) {
+      const startedAtMs = performance.now();
+      await this.writeOnce(record);
+      if (performance.now() - startedAtMs < MAX_WRITE_MS) return;
+      // This process stood still in between: an input without a record may have been freed.
+      this.inputs.forget(record.input.digest);
+    }
+  }
+
+  private async writeOnce(record: PredictionRecord): Promise<void> {
     const [input, written] = await Promise.allSettled([
       this.inputs.save(record.input),
       this.predictions.insert(record),

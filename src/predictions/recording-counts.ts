@@ -13,6 +13,8 @@ export interface RecordingState {
   readonly unrecorded: number;
   /** Records of an earlier run of the service, found on disk; counted by that run. */
   readonly replayed: number;
+  /** Records that this process removed by a setting of their model. */
+  readonly removed: number;
 }
 
 /**
@@ -20,7 +22,14 @@ export interface RecordingState {
  */
 @Injectable()
 export class RecordingCounts {
-  private readonly counts = { predicted: 0, recorded: 0, dropped: 0, unrecorded: 0, replayed: 0 };
+  private readonly counts = {
+    predicted: 0,
+    recorded: 0,
+    dropped: 0,
+    unrecorded: 0,
+    replayed: 0,
+    removed: 0,
+  };
 
   get state(): RecordingState {
     const { predicted, recorded, dropped } = this.counts;
