@@ -89,7 +89,7 @@ describe('Metrics', () => {
   it('says at each scrape what became of records, as counters and what is queued', async () => {
     const metrics = new Metrics();
     let recorded = 5;
-    const others = { predicted: 9, dropped: 1, unrecorded: 4, replayed: 2 };
+    const others = { predicted: 9, dropped: 1, unrecorded: 4, replayed: 2, removed: 0 };
     metrics.watchRecording(() => ({ ...others, recorded, waiting: 8 - recorded }));
 
     await series(metrics);
