@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { type ResourceLimits, type Transferable, Worker } from 'node:worker_threads';
 
 /** Jobs and their results carry a number: a thread can have several before it. */
@@ -134,7 +135,7 @@ export class ThreadPool<Job, Result> {
 /** The bytes in memory of their own, which can change hands: a copy only where they share it. */
 export function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer, byteLength } = bytes;
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
+  return types.isArrayBuffer(buffer) && buffer.byteLength === byteLength
     ? new Uint8Array(buffer)
     : new Uint8Array(bytes);
 }

@@ -75,6 +75,7 @@ describe('ExecutorPool', () => {
         ['c', quick],
         ['slow', slow],
         ['endless', endless],
+        ['other', endless],
         ['broken', unknownOp()],
       ]),
     );
@@ -90,6 +91,21 @@ describe('ExecutorPool', () => {
       ...options,
     });
     await pool.start();
+  }
+  /** A pool of one executor, and the models that cost it its life. */
+  async function startWatchedPool(): Promise<readonly string[]> {
+    const killed: string[] = [];
+    const ignore = (): void => undefined;
+    await startPool({
+      executors: 1,
+      observer: {
+        called: ignore,
+        loaded: ignore,
+        loadFailed: ignore,
+        killed: ({ model }) => killed.push(model),
+      },
+    });
+    return killed;
   }
   afterEach(async () => {
     await pool.stop();
@@ -190,6 +206,26 @@ describe('ExecutorPool', () => {
     expect((await computing).length).toBe(20);
     expect(await predict(large)).toEqual([1, 0, 1]);
     expect(loaded()).toEqual(['b']);
+  });
+
+  it('unloads nothing that a request waits for, however long unused (132)', async () => {
+    // More than any of them really takes, so that what each is said to take counts.
+    const bytes = 40 * 1024 ** 2;
+    const [a, b, c] = ['a', 'b', 'c'].map((model) => version(model, quick, bytes));
+    const busy = version('slow', slow, bytes);
+    await startPool({ executors: 1, budgetBytes: 3 * bytes });
+    for (const wanted of [b!, c!]) await predict(wanted);
+    await pool.load(busy, ENGINE);
+
+    const computing = predict(busy, slowInput);
+    const waiting = predict(b!);
+    await until(() => pool.state().executors[0]!.busy);
+    await pool.load(a!, ENGINE);
+
+    expect(await waiting).toEqual([1, 0, 1]);
+    await computing;
+    expect(loaded()).toEqual(['a', 'b', 'slow']);
+    expect(source.loads).toEqual(['b', 'c', 'slow', 'a']);
   });
 
   it('answers 503 for what a killed executor computed, and heals within a second (133)', async () => {
@@ -374,17 +410,7 @@ describe('ExecutorPool', () => {
   });
 
   it('says which version cost an executor its life, when it can be but one', async () => {
-    const killed: string[] = [];
-    const ignore = (): void => undefined;
-    await startPool({
-      executors: 1,
-      observer: {
-        called: ignore,
-        loaded: ignore,
-        loadFailed: ignore,
-        killed: ({ model }) => killed.push(model),
-      },
-    });
+    const killed = await startWatchedPool();
     await pool.load(ENDLESS, ENGINE);
 
     await expect(predict(ENDLESS, endlessInput, { deadlineMs: 300 })).rejects.toMatchObject({
@@ -392,6 +418,28 @@ describe('ExecutorPool', () => {
     });
 
     expect(killed).toEqual(['endless']);
+  });
+
+  it('does not hold a version responsible whose call began with little time left (133)', async () => {
+    const other = version('other', endless);
+    const killed = await startWatchedPool();
+    await pool.load(other, ENGINE);
+    await pool.load(ENDLESS, ENGINE);
+
+    const first = predict(ENDLESS, endlessInput, { deadlineMs: 3000 });
+    const behind = predict(other, endlessInput, { deadlineMs: 5000 });
+    await Promise.allSettled([first, behind]);
+
+    expect(killed).toEqual(['endless']);
+  });
+
+  it('does not hold a version responsible for what it cannot compute or load', async () => {
+    const killed = await startWatchedPool();
+
+    await expect(predict(A, { y: floatTensor([1, 3], [1, 2, 3]) })).rejects.toThrow();
+    await expect(predict(version('nowhere', quick))).rejects.toThrow('No file');
+
+    expect(killed).toEqual([]);
   });
 
   it('replaces an executor that has grown, between two requests', async () => {

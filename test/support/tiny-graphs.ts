@@ -133,6 +133,17 @@ export function centred(): Map<string, Uint8Array> {
   );
 }
 
+/** The mean over all rows, without a row for each of them. */
+export function meanOfRows(): Map<string, Uint8Array> {
+  return aGraph(
+    [
+      placeholder('x', 'DT_FLOAT', [-1, 3]),
+      { name: 'y', op: 'Mean', input: ['x', 'axis'], attr: { T: { type: 'DT_FLOAT' } } },
+    ],
+    [{ name: 'axis', value: [0] }],
+  );
+}
+
 /** Fills a tensor of so many numbers on the way from `x` to its output, which is small. */
 export function filledWith(numbers: number): Map<string, Uint8Array> {
   const float = { type: 'DT_FLOAT' };
@@ -164,8 +175,8 @@ export function unknownOp(): Map<string, Uint8Array> {
   ]);
 }
 
-/** A loop that goes on while its value is at most its own magnitude: without end, for any number. */
-export function endlessLoop(): Map<string, Uint8Array> {
+/** A loop that goes on while its value is at most its own magnitude: without end, for any numbers. */
+export function endlessLoop(rows = 1): Map<string, Uint8Array> {
   const float = { type: 'DT_FLOAT' };
   const signature = (name: string, output: { name: string; type: string }): object => ({
     name,
@@ -174,7 +185,7 @@ export function endlessLoop(): Map<string, Uint8Array> {
   });
   return aGraph(
     [
-      placeholder('x', 'DT_FLOAT', [1]),
+      placeholder('x', 'DT_FLOAT', [rows]),
       {
         name: 'y',
         op: 'StatelessWhile',

@@ -97,4 +97,14 @@ describe('VersionQueues', () => {
     expect(queues.add(aJob(1, 0, { inputs: { x: large } }))).toBe(true);
     expect(queues.add(aJob(1, 0, { inputs: { x: large } }))).toBe(false);
   });
+
+  it('refuses more jobs than it may hold, however small and whatever a model wishes (108)', () => {
+    const queues = new VersionQueues();
+    const limits = { ...DEFAULT_LIMITS, maxQueue: 10_000 };
+    for (let count = 0; count < 4096; count++) {
+      expect(queues.add(aJob(1, count, { limits }))).toBe(true);
+    }
+
+    expect(queues.add(aJob(1, 5000, { limits }))).toBe(false);
+  });
 });
