@@ -6,27 +6,75 @@ export type ModelFiles = Readonly<Record<string, Buffer>>;
 
 /** A stack of dense layers, e.g. `[30, 64, 32, 1]`, whose weights are spread as trained ones are. */
 export function denseModel(units: readonly number[]): ModelFiles {
+  return stackedModel(
+    units.slice(1).map((size, index) => ({
+      class_name: 'Dense',
+      kernel: [units[index] ?? 1, size],
+      config: {
+        name: `dense_${index}`,
+        units: size,
+        activation: index === units.length - 2 ? 'sigmoid' : 'relu',
+        ...(index === 0 ? { batch_input_shape: [null, units[0]] } : {}),
+      },
+    })),
+  );
+}
+
+/** The small conv net of every first lesson: gray images of 28x28, ten classes. */
+export function convModel(): ModelFiles {
+  const conv = (name: string, filters: number, more = {}): object => ({
+    ...{ name, filters, kernel_size: [3, 3], strides: [1, 1], padding: 'valid' },
+    ...{ data_format: 'channels_last', dilation_rate: [1, 1], activation: 'relu', ...more },
+  });
+  const pool = (name: string): Layer => ({
+    class_name: 'MaxPooling2D',
+    config: { name, pool_size: [2, 2], strides: [2, 2], padding: 'valid' },
+  });
+  const input = { batch_input_shape: [null, 28, 28, 1] };
+  return stackedModel([
+    { class_name: 'Conv2D', kernel: [3, 3, 1, 32], config: conv('conv_0', 32, input) },
+    pool('pool_0'),
+    { class_name: 'Conv2D', kernel: [3, 3, 32, 64], config: conv('conv_1', 64) },
+    pool('pool_1'),
+    { class_name: 'Flatten', config: { name: 'flatten' } },
+    {
+      class_name: 'Dense',
+      kernel: [1600, 128],
+      config: { name: 'dense_0', units: 128, activation: 'relu' },
+    },
+    {
+      class_name: 'Dense',
+      kernel: [128, 10],
+      config: { name: 'dense_1', units: 10, activation: 'softmax' },
+    },
+  ]);
+}
+
+interface Layer {
+  readonly class_name: string;
+  readonly config: object;
+  /** Shape of the kernel, where it has one; a bias goes with it. */
+  readonly kernel?: readonly number[];
+}
+
+function stackedModel(stack: readonly Layer[]): ModelFiles {
   const random = normal(7);
   const specs: { name: string; shape: number[]; dtype: string }[] = [];
   const tensors: Float32Array[] = [];
-  const layers = units.slice(1).map((size, index) => {
-    const inputs = units[index] ?? 1;
-    const name = `dense_${index}`;
-    specs.push({ name: `${name}/kernel`, shape: [inputs, size], dtype: 'float32' });
-    specs.push({ name: `${name}/bias`, shape: [size], dtype: 'float32' });
-    const deviation = Math.sqrt(2 / (inputs + size));
-    tensors.push(Float32Array.from({ length: inputs * size }, () => random() * deviation));
-    tensors.push(Float32Array.from({ length: size }, () => random() * 0.01));
+  const layers = stack.map(({ class_name, kernel, config }) => {
+    if (kernel) {
+      const { name } = config as { name: string };
+      const outputs = kernel.at(-1) ?? 1;
+      const size = kernel.reduce((product, dimension) => product * dimension, 1);
+      specs.push({ name: `${name}/kernel`, shape: [...kernel], dtype: 'float32' });
+      specs.push({ name: `${name}/bias`, shape: [outputs], dtype: 'float32' });
+      const deviation = Math.sqrt(2 / (size / outputs + outputs));
+      tensors.push(Float32Array.from({ length: size }, () => random() * deviation));
+      tensors.push(Float32Array.from({ length: outputs }, () => random() * 0.01));
+    }
     return {
-      class_name: 'Dense',
-      config: {
-        name,
-        units: size,
-        activation: index === units.length - 2 ? 'sigmoid' : 'relu',
-        use_bias: true,
-        dtype: 'float32',
-        ...(index === 0 ? { batch_input_shape: [null, inputs] } : {}),
-      },
+      class_name,
+      config: { ...config, dtype: 'float32', ...(kernel ? { use_bias: true } : {}) },
     };
   });
   const modelJson = {

@@ -9,7 +9,7 @@ import { alternate, type Sample } from './alternate';
 import { type Bench } from './bench';
 import { denseModel, mebibytes, type ModelFiles, weightsOf } from './bench-models';
 import { type Result } from './report';
-import { send, turnRecordingOff, upload, uploadBody } from './service-client';
+import { send, setRecording, upload, uploadBody } from './service-client';
 
 /** What the stock loader answers: how long each step took. */
 export interface StockTimes {
@@ -27,7 +27,7 @@ export const benchColdLoad: Bench = async (service, { rounds, bigModel }) => {
       const files = denseModel(units);
       const name = `cold-${units.join('-')}`;
       const version = await upload(service.url, name, await uploadBody(files));
-      await turnRecordingOff(service.url, name);
+      await setRecording(service.url, name, 'off');
       await storeStock(service.mongoUri, name, files);
       const versionUrl = `${service.url}/api/models/${name}/versions/${version}`;
       const row = Array.from({ length: units[0]! }, (_, index) => Math.sin(index));

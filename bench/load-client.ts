@@ -11,7 +11,12 @@ const SAMPLE_MS = 50;
  */
 export async function loadWith(
   url: string,
-  options: { readonly connections: number; readonly loadMs: number; readonly body: () => string },
+  options: {
+    readonly connections: number;
+    readonly loadMs: number;
+    readonly body: () => string | Buffer;
+    readonly contentType?: string;
+  },
 ): Promise<Sample> {
   const latenciesMs: number[] = [];
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
@@ -22,7 +27,7 @@ export async function loadWith(
         duration: options.loadMs / 1000,
         sampleInt: SAMPLE_MS,
         method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
+        headers: { 'Content-Type': options.contentType ?? 'application/json' },
         requests: [{ setupRequest: (request) => ({ ...request, body: options.body() }) }],
       },
       (error: Error | null, measured) => {

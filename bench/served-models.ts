@@ -1,4 +1,4 @@
-import { denseModel, fixtureModel, type ModelFiles } from './bench-models';
+import { convModel, denseModel, fixtureModel, type ModelFiles } from './bench-models';
 
 /** The argument of the floor server that loads no model. */
 export const SILENT = 'silent';
@@ -15,9 +15,14 @@ export interface ServedModel {
   readonly files: ModelFiles;
   /** A row whose first value is `first`, so that rows differ. */
   readonly row: (first: number) => unknown;
+  /** Also asked with a photograph. */
+  readonly takesImages?: boolean;
 }
 
-export const SERVED_MODELS = ['mlp', 'digits'] as const;
+export const SERVED_MODELS = ['mlp', 'conv28', 'digits', 'mobilenet'] as const;
+
+/** Those whose rows take so long that a second of load says little. */
+export const SLOW_MODELS: readonly string[] = ['mobilenet'];
 
 /** Null where the model is not at hand. */
 export function servedModel(name: string): ServedModel | null {
@@ -29,15 +34,25 @@ export function servedModel(name: string): ServedModel | null {
       row: (first) => [first, ...rest],
     };
   }
-  const files = fixtureModel('tfjs/digits-cnn-v1.k3h5.fixed');
+  if (name === 'conv28') {
+    return { what: 'a conv net for 28x28 images', files: convModel(), row: rowOf(28, 1) };
+  }
+  const [folder, what, size, channels] =
+    name === 'mobilenet'
+      ? (['nsfw-mobilenet-v2', 'MobileNetV2 for 224x224 images', 224, 3] as const)
+      : (['tfjs/digits-cnn-v1.k2h5', 'a digits conv net 8x8', 8, 1] as const);
+  const files = fixtureModel(folder);
   if (!files) return null;
-  const image = Array.from({ length: 8 }, (_, y) =>
-    Array.from({ length: 8 }, (__, x) => [((x * y) % 17) / 16]),
+  return { what, files, row: rowOf(size, channels), takesImages: name === 'mobilenet' };
+}
+
+/** Square images that differ in their first value. */
+function rowOf(size: number, channels: number): (first: number) => unknown {
+  const image = Array.from({ length: size }, (_, y) =>
+    Array.from({ length: size }, (__, x) =>
+      Array.from({ length: channels }, () => ((x * y) % 17) / 16),
+    ),
   );
-  const [[, ...restOfLine] = [], ...otherLines] = image;
-  return {
-    what: 'a digits conv net 8x8',
-    files,
-    row: (first) => [[[first], ...restOfLine], ...otherLines],
-  };
+  const [[[, ...restOfPixel] = [], ...restOfLine] = [], ...otherLines] = image;
+  return (first) => [[[first, ...restOfPixel], ...restOfLine], ...otherLines];
 }

@@ -41,8 +41,12 @@ export async function upload(
   return (JSON.parse(text) as { version: number }).version;
 }
 
-export async function turnRecordingOff(url: string, model: string): Promise<void> {
-  await send('PATCH', `${url}/api/models/${model}`, { recording: 'off' });
+export async function setRecording(
+  url: string,
+  model: string,
+  recording: 'durable' | 'queued' | 'off',
+): Promise<void> {
+  await send('PATCH', `${url}/api/models/${model}`, { recording });
 }
 
 export async function send(method: 'POST' | 'PATCH', url: string, body?: object): Promise<void> {
