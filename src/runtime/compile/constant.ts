@@ -40,11 +40,14 @@ export function permuted(constant: Constant, permutation: readonly number[]): Co
   const { dtype, shape, values } = constant;
   if (permutation.every((axis, index) => axis === index)) return constant;
   const newShape = permutation.map((axis) => shape[axis] ?? 1);
-  const steps = permutation.map((axis) => elementCount(shape.slice(axis + 1)));
+  // Kernels of one place would make the innermost loop one of a single turn.
+  const moved = permutation.filter((axis) => shape[axis] !== 1);
+  const sizes = moved.map((axis) => shape[axis] ?? 1);
+  const steps = moved.map((axis) => elementCount(shape.slice(axis + 1)));
   const result = values.slice();
-  const innerSize = newShape.at(-1) ?? 1;
+  const innerSize = sizes.at(-1) ?? 1;
   const innerStep = steps.at(-1) ?? 1;
-  const index = newShape.slice(0, -1).map(() => 0);
+  const index = sizes.slice(0, -1).map(() => 0);
   let from = 0;
   // Weights are millions of numbers: the innermost axis is a plain loop, the others count along.
   for (let to = 0; to < result.length;) {
@@ -55,7 +58,7 @@ export function permuted(constant: Constant, permutation: readonly number[]): Co
       const step = steps[axis] ?? 0;
       const next = (index[axis] ?? 0) + 1;
       from += step;
-      if (next < (newShape[axis] ?? 1)) {
+      if (next < (sizes[axis] ?? 1)) {
         index[axis] = next;
         break;
       }

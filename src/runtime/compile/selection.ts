@@ -1,13 +1,31 @@
 import { NotCompiledError } from '../runtime.errors';
+import { scalar } from './constant';
+import { binary, nary } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
 import { axisOf, rankOf, type Value } from './value';
 
 /** Gather-13: the slices along an axis that the indices name. */
 export function gather(b: GraphBuilder, x: Value, indices: Value, axis: number): Value {
   const at = axisOf(axis, rankOf(x));
-  const name = b.emit('Gather', 13, [b.last(x), b.last(indices)], { axis: { int: at } });
+  const places = fromTheFront(b, indices, x.shape[at] ?? -1);
+  const name = b.emit('Gather', 13, [b.last(x), b.last(places)], { axis: { int: at } });
   const shape = [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)];
   return { dtype: x.dtype, shape, names: { last: name } };
+}
+
+/**
+ * Indices that ONNX fails on below zero, too: it counts negative ones from the end, and TensorFlow.js
+ * refuses them. Less-13, Where-16.
+ */
+function fromTheFront(b: GraphBuilder, indices: Value, size: number): Value {
+  const { constant } = indices;
+  if (constant) {
+    if ([...constant.values].every((index) => index >= 0)) return indices;
+    throw new NotCompiledError('Negative places of a table are not compiled');
+  }
+  const outside = b.constant(scalar(size < 0 ? 2 ** 31 - 1 : size, 'int32'));
+  const isNegative = binary(b, ['Less', 13], indices, b.constant(scalar(0, 'int32')), 'bool');
+  return nary(b, ['Where', 16], [isNegative, outside, indices], 'int32');
 }
 
 /** GatherND-13. */

@@ -5,7 +5,7 @@ import { openCpuEngine } from '../../../../src/runtime/engines/cpu-engine';
 import { type Engine } from '../../../../src/runtime/engines/engine';
 import { NotCompiledError } from '../../../../src/runtime/runtime.errors';
 import { compiled, differencesBetween } from '../../../support/compiled';
-import { floatTensor } from '../../../support/golden';
+import { floats, floatTensor } from '../../../support/golden';
 import { aVersion, MemorySource, readArtifact } from '../../../support/loadable';
 import { OnnxChild } from '../../../support/onnx-child';
 import {
@@ -534,6 +534,28 @@ describe('compileGraph', () => {
     const files = aGraph([placeholder('x', 'DT_FLOAT', image), conv], [kernel]);
 
     expect((await compiled(files)).onnx).toEqual((await compiled(files)).onnx);
+  });
+
+  it('refuses places outside of a table, before it and behind it, as TensorFlow.js does', async () => {
+    const files = aGraph(
+      [placeholder('x', 'DT_INT32', [-1]), node('GatherV2', ['table', 'x', 'axis'])],
+      [{ name: 'table', value: [10, 11, 12, 13] }, int('axis', 0)],
+    );
+    const [onnx, model] = [
+      await compiled(files),
+      await engine.load(aVersion(files), new MemorySource(files)),
+    ];
+    const at = (...places: number[]): NamedTensors => {
+      const data = new Uint8Array(Int32Array.from(places).buffer);
+      return { x: { dtype: 'int32', shape: [places.length], data } };
+    };
+
+    expect([...floats((await child.run(onnx, at(3, 0)))['y']!)]).toEqual([13, 10]);
+    for (const outside of [at(-1, 1), at(1, 4)]) {
+      await expect(model.predict(outside)).rejects.toThrow('not in [0, 3]');
+      await expect(child.run(onnx, outside)).rejects.toThrow('out of data bounds');
+    }
+    await model.dispose();
   });
 
   it('names an op that it has no form for (53)', async () => {
