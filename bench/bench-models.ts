@@ -94,10 +94,22 @@ function stackedModel(stack: readonly Layer[]): ModelFiles {
   };
 }
 
+const FIXTURES = process.env['GRIDSTOW_FIXTURES'] ?? join(__dirname, '../../../shared/fixtures');
+
+/** The tfjs models of the shared test material that load as they are; none where it is not at hand. */
+export function fixtureModels(): readonly string[] {
+  return ['', 'tfjs/']
+    .flatMap((prefix) => {
+      const folder = join(FIXTURES, prefix);
+      return existsSync(folder) ? readdirSync(folder).map((name) => `${prefix}${name}`) : [];
+    })
+    .filter((name) => existsSync(join(FIXTURES, name, 'model.json')))
+    .sort();
+}
+
 /** A trained model of the shared test material, or null where that is not at hand. */
 export function fixtureModel(name: string): ModelFiles | null {
-  const root = process.env['GRIDSTOW_FIXTURES'] ?? join(__dirname, '../../../shared/fixtures');
-  const folder = join(root, name);
+  const folder = join(FIXTURES, name);
   if (!existsSync(join(folder, 'model.json'))) return null;
   const paths = readdirSync(folder).filter((path) => path !== 'golden.json');
   return Object.fromEntries(paths.map((path) => [path, readFileSync(join(folder, path))]));

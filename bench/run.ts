@@ -4,6 +4,7 @@ import { type Bench, type Effort } from './bench';
 import { benchBigUpload } from './big-upload.bench';
 import { benchCodec } from './codec.bench';
 import { benchColdLoad } from './cold-load.bench';
+import { benchEngines } from './engines.bench';
 import { benchPredict } from './predict.bench';
 import { benchRecords } from './records.bench';
 import { printResult, writeResults } from './report';
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   store: benchStore,
   'cold-load': benchColdLoad,
   codec: benchCodec,
+  engines: benchEngines,
   predict: benchPredict,
   records: benchRecords,
 };
