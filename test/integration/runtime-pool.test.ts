@@ -3,7 +3,7 @@ import { type NamedTensors } from '../../src/common/tensor';
 import { type LoadableVersion } from '../../src/models/version';
 import { type EngineName } from '../../src/runtime/engines/engine';
 import { DatabaseUnavailableError } from '../../src/mongo/mongo.errors';
-import { ModelUnloadableError } from '../../src/runtime/runtime.errors';
+import { EngineUnavailableError, ModelUnloadableError } from '../../src/runtime/runtime.errors';
 import { Executor } from '../../src/runtime/executor';
 import { ExecutorPool, type PoolOptions } from '../../src/runtime/executor-pool';
 import { floatTensor, goldenInputs, readGolden } from '../support/golden';
@@ -248,6 +248,24 @@ describe('ExecutorPool', () => {
     expect(healed.restarts).toBe(1);
   });
 
+  it('does not try without a pause to replace an executor that will not start (133)', async () => {
+    let starts = 0;
+    await startPool({
+      executors: 1,
+      startExecutor: async (engine) => {
+        if (++starts > 1) throw new EngineUnavailableError('Not now', { engine });
+        return await Executor.start({ engine, files: source, log: () => undefined });
+      },
+    });
+
+    process.kill(pool.state().executors[0]!.pid!, 'SIGKILL');
+    await until(() => starts > 2);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+
+    // The pauses are 100, 200, 400, … ms.
+    expect(starts).toBeLessThan(8);
+  });
+
   it('kills an executor at a deadline and lets the others serve on (55)', async () => {
     await startPool();
     const late = predict(ENDLESS, endlessInput, { deadlineMs: 1_500 });
@@ -420,14 +438,26 @@ describe('ExecutorPool', () => {
     expect(killed).toEqual(['endless']);
   });
 
+  it('says of no version that it cost an executor its life when it can be either of two', async () => {
+    const killed = await startWatchedPool();
+    await pool.load(ENDLESS, ENGINE);
+    const computing = predict(ENDLESS, endlessInput, { deadlineMs: 1500 });
+    await until(() => pool.state().executors[0]!.busy);
+    const loading = pool.load(B, ENGINE);
+
+    await Promise.allSettled([computing, loading]);
+
+    expect(killed).toEqual([]);
+  });
+
   it('does not hold a version responsible whose call began with little time left (133)', async () => {
     const other = version('other', endless);
     const killed = await startWatchedPool();
     await pool.load(other, ENGINE);
     await pool.load(ENDLESS, ENGINE);
 
-    const first = predict(ENDLESS, endlessInput, { deadlineMs: 3000 });
-    const behind = predict(other, endlessInput, { deadlineMs: 5000 });
+    const first = predict(ENDLESS, endlessInput, { deadlineMs: 4000 });
+    const behind = predict(other, endlessInput, { deadlineMs: 7900 });
     await Promise.allSettled([first, behind]);
 
     expect(killed).toEqual(['endless']);
