@@ -1,13 +1,13 @@
 import { NotCompiledError } from '../runtime.errors';
 import { activate, clip, elu, leakyRelu, logSoftmax, prelu, softmax } from './activations';
-import { constantOf, floats } from './constant';
+import { floats } from './constant';
 import { add, binary, cast, multiply, nary, type Operator, unary } from './elementwise';
 import { inputAt, type NodeCall, type NodeCompiler, numberAt, numbersAt } from './graph-node';
 import { affine, isPerChannel, spread } from './normalization';
 import { einsum, matMul } from './products';
 import { argReduce, type Reduction, reduce } from './reductions';
 import { resize, type ResizeRule } from './resize';
-import { gather, gatherNd, topK } from './selection';
+import { gather, gatherNd, oneHot, topK } from './selection';
 import { knownOf } from './shapes';
 import { type Value } from './value';
 
@@ -151,17 +151,12 @@ const gatherAlong: NodeCompiler = (call) => {
 const rsqrt: NodeCompiler = (call) =>
   unary(call.b, ['Reciprocal', 13], unary(call.b, ['Sqrt', 13], inputAt(call, 0)));
 
-const oneHot: NodeCompiler = (call) => {
+const oneHotRows: NodeCompiler = (call) => {
   const { b, node } = call;
   const [indices, depth] = [inputAt(call, 0), numberAt(call, 1)];
-  const [on, off] = [numberAt(call, 2), numberAt(call, 3)];
-  const { dtype } = inputAt(call, 2);
-  const axis = node.number('axis', -1);
-  const values = b.weights(constantOf(dtype, [2], [off, on]));
-  const attributes = { axis: { int: axis } };
-  const name = b.emit('OneHot', 11, [b.last(indices), b.index(depth), values], attributes);
-  const at = axis < 0 ? indices.shape.length : axis;
-  return { dtype, shape: indices.shape.toSpliced(at, 0, depth), names: { last: name } };
+  const offAndOn = [numberAt(call, 3), numberAt(call, 2)] as const;
+  const rows = oneHot(b, indices, depth, offAndOn, node.number('axis', -1));
+  return cast(b, rows, inputAt(call, 2).dtype);
 };
 
 const COMPARISONS: Readonly<Record<string, Operator>> = {
@@ -250,5 +245,5 @@ export const ARITHMETIC_OPS: Readonly<Record<string, NodeCompiler>> = {
   GatherV2: gatherAlong,
   GatherNd: (call) => gatherNd(call.b, inputAt(call, 0), inputAt(call, 1)),
   TopKV2: (call) => topK(call.b, inputAt(call, 0), numberAt(call, 1)),
-  OneHot: oneHot,
+  OneHot: oneHotRows,
 };

@@ -558,6 +558,51 @@ describe('compileGraph', () => {
     await model.dispose();
   });
 
+  it.each(['DT_FLOAT', 'DT_INT32'] as const)(
+    'makes rows of ones and zeros of type %s, none for places out of range',
+    async (type) => {
+      const dtype = type === 'DT_FLOAT' ? 'float32' : 'int32';
+      const weights = [
+        int('depth', 3),
+        { name: 'on', value: 5, dtype },
+        { name: 'off', value: -2, dtype },
+      ] as const;
+      const files = aGraph(
+        [
+          placeholder('x', 'DT_INT32', [-1]),
+          node('OneHot', ['x', 'depth', 'on', 'off'], { T: { type } }),
+        ],
+        [...weights],
+      );
+      const model = await engine.load(aVersion(files), new MemorySource(files));
+      const data = new Uint8Array(Int32Array.from([0, -1, 3, 2, -4]).buffer);
+      const feed: NamedTensors = { x: { dtype: 'int32', shape: [5], data } };
+
+      const [actual, expected] = [
+        await child.run(await compiled(files), feed),
+        await model.predict(feed),
+      ];
+
+      expect(differencesBetween(actual, expected)).toEqual([]);
+      await model.dispose();
+    },
+  );
+
+  it('refuses places before the first of several axes', async () => {
+    const files = aGraph(
+      [placeholder('x', 'DT_INT32', [-1, 2]), node('GatherNd', ['table', 'x'])],
+      [{ name: 'table', value: [0, 1, 2, 3, 4, 5], shape: [3, 2] }],
+    );
+    const onnx = await compiled(files);
+    const at = (...places: number[]): NamedTensors => {
+      const data = new Uint8Array(Int32Array.from(places).buffer);
+      return { x: { dtype: 'int32', shape: [places.length / 2, 2], data } };
+    };
+
+    expect([...floats((await child.run(onnx, at(2, 1, 0, 1)))['y']!)]).toEqual([5, 1]);
+    await expect(child.run(onnx, at(0, 0, -1, 1))).rejects.toThrow();
+  });
+
   it('names an op that it has no form for (53)', async () => {
     await expect(compiled(unknownOp())).rejects.toThrow(NotCompiledError);
     await expect(compiled(unknownOp())).rejects.toThrow('Op Frobnicate is not compiled');
