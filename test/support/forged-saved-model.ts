@@ -39,7 +39,12 @@ export const attr = {
   bool: (value: boolean) => field(5, value ? 1 : 0),
   type: (value: number) => field(6, value),
   shape: (shape: readonly number[]) => field(7, shapeOf(shape)),
-  func: (name: string) => field(10, field(1, name)),
+  func: (name: string, attrs: Readonly<Record<string, Uint8Array>> = {}) =>
+    field(
+      10,
+      message(field(1, name), ...Object.entries(attrs).map(([key, value]) => entry(2, key, value))),
+    ),
+  placeholder: (name: string) => field(9, name),
 };
 
 function shapeOf(shape: readonly number[]): Buffer {
@@ -65,13 +70,19 @@ function tensorInfo({ tensor, dtype, shape }: ForgedTensor): Buffer {
   return message(field(1, tensor), field(2, dtype), field(3, shapeOf(shape)));
 }
 
+export interface ForgedFunction {
+  readonly name: string;
+  readonly args?: readonly string[];
+  /** The argument that stands for as many tensors as an attribute says. */
+  readonly listArg?: string;
+  /** What other functions are implementations of as well. */
+  readonly implements?: string;
+  readonly nodes: readonly ForgedNode[];
+}
+
 export interface ForgedModel {
   readonly nodes?: readonly ForgedNode[];
-  readonly functions?: readonly {
-    readonly name: string;
-    readonly args?: readonly string[];
-    readonly nodes: readonly ForgedNode[];
-  }[];
+  readonly functions?: readonly ForgedFunction[];
   readonly inputs?: Readonly<Record<string, ForgedTensor>>;
   readonly outputs?: Readonly<Record<string, ForgedTensor>>;
   readonly signature?: string;
@@ -99,6 +110,19 @@ export function forgeSavedModel(model: ForgedModel = {}): Buffer {
   return message(field(1, 1), field(2, metaGraph(model)));
 }
 
+function functionBytes({ name, args = [], nodes, ...more }: ForgedFunction): Buffer {
+  const argBytes = args.map((arg) =>
+    field(2, message(field(1, arg), ...(arg === more.listArg ? [field(5, 'N')] : []))),
+  );
+  return message(
+    field(1, message(field(1, name), ...argBytes)),
+    ...nodes.map((node) => field(3, nodeBytes(node))),
+    ...(more.implements === undefined
+      ? []
+      : [entry(5, 'api_implements', attr.text(more.implements))]),
+  );
+}
+
 function metaGraph({
   nodes = [PLACEHOLDER, unary('y', 'Relu')],
   functions = [],
@@ -111,15 +135,7 @@ function metaGraph({
   filenameTensor,
   tags = ['serve'],
 }: ForgedModel): Buffer {
-  const library = functions.map(({ name, args = [], nodes: body }) =>
-    field(
-      1,
-      message(
-        field(1, message(field(1, name), ...args.map((arg) => field(2, field(1, arg))))),
-        ...body.map((node) => field(3, nodeBytes(node))),
-      ),
-    ),
-  );
+  const library = functions.map((one) => field(1, functionBytes(one)));
   const tensors = (number: number, all: Readonly<Record<string, ForgedTensor>>): Buffer[] =>
     Object.entries(all).map(([name, tensor]) => entry(number, name, tensorInfo(tensor)));
   return message(

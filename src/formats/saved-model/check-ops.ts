@@ -41,6 +41,8 @@ export interface Fetch {
 export class OpCheck {
   private readonly nodes: ReadonlyMap<string, SavedNode>;
   private readonly origins = new Map<string, Origin>();
+  /** Functions that TensorFlow may run in place of each other. */
+  private readonly implementations = new Map<string, readonly SavedFunction[]>();
   private readonly seenCalls = new Set<string>();
   /** Functions that are being followed, each called by the one before. */
   private readonly active = new Set<string>();
@@ -52,8 +54,13 @@ export class OpCheck {
     private readonly faults: FaultLog,
   ) {
     this.nodes = new Map(graph.nodes.map((node) => [node.name, node]));
-    for (const { tensor } of graph.assets) this.origins.set(nodeName(tensor), 'asset');
-    this.origins.set(nodeName(graph.filenameTensor), 'variables');
+    for (const { tensor } of graph.assets) this.origins.set(tensorName(tensor), 'asset');
+    this.origins.set(tensorName(graph.filenameTensor), 'variables');
+    for (const found of graph.functions.values()) {
+      if (found.implements === '') continue;
+      const others = this.implementations.get(found.implements) ?? [];
+      this.implementations.set(found.implements, [...others, found]);
+    }
   }
 
   run(fetches: readonly Fetch[]): void {
@@ -63,10 +70,24 @@ export class OpCheck {
         this.faults.add(this.path, `the function ${quoted(name)} is named as ops are`);
       }
     }
+    this.checkNames(this.graph.nodes, [], '');
     for (const { tensors, phase } of fetches) this.checkReachable(tensors, phase);
     if (this.visits > MAX_VISITS) {
       this.faults.add(this.path, `running it would visit more than ${MAX_VISITS} nodes`);
     }
+  }
+
+  /** What has two meanings could be checked by one and run by the other. */
+  private checkNames(nodes: readonly SavedNode[], args: readonly string[], inside: string): void {
+    const seen = new Set(args);
+    let isDouble = seen.size < args.length;
+    for (const { name } of nodes) {
+      isDouble ||= seen.has(name);
+      seen.add(name);
+    }
+    if (!isDouble) return;
+    const where = inside === '' ? 'the graph' : `the function ${quoted(inside)}`;
+    this.faults.add(this.path, `${where} uses one name for several nodes or arguments`);
   }
 
   private checkReachable(tensors: readonly string[], phase: Phase): void {
@@ -96,6 +117,12 @@ export class OpCheck {
   ): void {
     if (++this.visits > MAX_VISITS) return;
     const { op, inputs } = node;
+    if (node.hasPlaceholder) {
+      this.faults.add(
+        `${this.path}: ${node.name}`,
+        'an attribute is left to whoever calls the function around it, so nobody can say what runs',
+      );
+    }
     const data = inputs.filter((input) => !input.startsWith('^'));
     const called = this.graph.functions.get(op);
     const loading = Object.hasOwn(LOADING_OPS, op) ? LOADING_OPS[op] : undefined;
@@ -109,13 +136,20 @@ export class OpCheck {
     const origins = data.map((input) => (isDirect ? originOf(input) : null));
     for (const name of called ? [op, ...node.functions] : node.functions) {
       const target = this.graph.functions.get(name);
-      if (target) this.checkFunction(target, phase, isDirect ? origins : [], depth + 1);
-      else this.faults.add(this.path, `the graph has no function ${quoted(name)}`);
+      for (const one of target ? this.allOf(target) : []) {
+        this.checkFunction(one, phase, isDirect ? origins : [], depth + 1);
+      }
+      if (!target) this.faults.add(this.path, `the graph has no function ${quoted(name)}`);
     }
   }
 
+  /** A function with those that may run in its place. */
+  private allOf(found: SavedFunction): readonly SavedFunction[] {
+    return this.implementations.get(found.implements) ?? [found];
+  }
+
   private checkFunction(
-    { name, args, nodes }: SavedFunction,
+    { name, args, hasLists, nodes }: SavedFunction,
     phase: Phase,
     origins: readonly Origin[],
     depth: number,
@@ -131,7 +165,12 @@ export class OpCheck {
       this.faults.add(this.path, `functions call each other deeper than ${MAX_CALL_DEPTH} levels`);
       return;
     }
-    const known = new Map(args.map((arg, index) => [arg, origins[index] ?? null]));
+    this.checkNames(nodes, args, name);
+    // Where an argument stands for several tensors, places say nothing about arguments.
+    const isAligned = !hasLists && origins.length === args.length;
+    const known = new Map(
+      args.map((arg, index) => [arg, isAligned ? (origins[index] ?? null) : null]),
+    );
     const inner = new Map(nodes.map((node) => [node.name, node]));
     const originOf = (input: string): Origin => {
       let at = input;
@@ -149,13 +188,13 @@ export class OpCheck {
   }
 
   private originOf(input: string): Origin {
-    let at = nodeName(input);
+    let at = tensorName(input);
     for (let steps = 0; steps < MAX_CALL_DEPTH; steps++) {
       const origin = this.origins.get(at);
       if (origin) return origin;
-      const node = this.nodes.get(at);
+      const node = this.nodes.get(nodeName(at));
       if (node?.op !== 'Identity') return null;
-      at = nodeName(node.inputs[0] ?? '');
+      at = tensorName(node.inputs[0] ?? '');
     }
     return null;
   }
@@ -167,6 +206,11 @@ export class OpCheck {
       `the op ${quoted(op)}${where} is not one that a served model may run: it could reach files, the network or code, or is unknown here`,
     );
   }
+}
+
+/** With its place among the outputs of its node, of which the first is often left out. */
+function tensorName(input: string): string {
+  return input.includes(':') ? input : `${input}:0`;
 }
 
 /** `^a` waits for a, `a:1` is its second output. */

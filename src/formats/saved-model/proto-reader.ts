@@ -7,6 +7,8 @@ export interface ProtoField {
   readonly bytes: Uint8Array | null;
 }
 
+const MAX_TAG = 0xffff_ffff;
+
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
@@ -41,6 +43,8 @@ export function* protoFields(bytes: Uint8Array): Generator<ProtoField> {
     const tag = varint();
     const field = Math.floor(tag / 8);
     if (field < 1) throw new FormatSyntaxError('a field has no number');
+    // Readers that keep 32 bits of it would see another field than this one.
+    if (tag > MAX_TAG) throw new FormatSyntaxError('a field has a number that is too large');
     switch (tag % 8) {
       case 0:
         yield { field, number: varint(), bytes: null };

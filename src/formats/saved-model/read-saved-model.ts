@@ -12,17 +12,26 @@ import {
 /** Nodes of the graph and of its functions together; large models have some ten thousand. */
 const MAX_NODES = 200_000;
 
+/** How deep functions may be given to functions as their attributes. */
+const MAX_ATTRIBUTE_DEPTH = 8;
+
 export interface SavedNode {
   readonly name: string;
   readonly op: string;
   readonly inputs: readonly string[];
-  /** Functions of the library that its attributes name. */
+  /** Functions of the library that its attributes name, and the attributes of those. */
   readonly functions: readonly string[];
+  /** Whether an attribute is yet to be filled in by whoever calls the function around it. */
+  readonly hasPlaceholder: boolean;
 }
 
 export interface SavedFunction {
   readonly name: string;
   readonly args: readonly string[];
+  /** Whether an argument stands for several tensors, so that places and arguments differ. */
+  readonly hasLists: boolean;
+  /** What it is an implementation of: TensorFlow may run any other one of the same in its place. */
+  readonly implements: string;
   readonly nodes: readonly SavedNode[];
 }
 
@@ -148,9 +157,12 @@ function readFunctions(
 
 function readFunction(bytes: Uint8Array, allowance: { left: number }): SavedFunction {
   const signature = messageOf(bytes, 1);
+  const args = messagesOf(signature, 2);
   return {
     name: textOf(signature, 1),
-    args: messagesOf(signature, 2).map((arg) => textOf(arg, 1)),
+    args: args.map((arg) => textOf(arg, 1)),
+    hasLists: args.some((arg) => textOf(arg, 5) !== '' || textOf(arg, 6) !== ''),
+    implements: textOf(mapOf(bytes, 5).get('api_implements') ?? new Uint8Array(0), 2),
     nodes: readNodes(bytes, 3, allowance),
   };
 }
@@ -163,21 +175,36 @@ function readNodes(bytes: Uint8Array, field: number, allowance: { left: number }
 }
 
 function readNode(bytes: Uint8Array): SavedNode {
+  const named: Named = { functions: [], hasPlaceholder: false };
+  readAttributes(bytes, 5, named, 0);
   return {
     name: textOf(bytes, 1),
     op: textOf(bytes, 2),
     inputs: textsOf(bytes, 3),
-    functions: messagesOf(bytes, 5).flatMap((entry) => namedFunctions(messageOf(entry, 2))),
+    ...named,
   };
 }
 
-/** Functions in the value of an attribute: one, or a list of them. */
-function namedFunctions(value: Uint8Array): string[] {
-  const names: string[] = [];
-  for (const { field, bytes } of protoFields(value)) {
-    if (!bytes) continue;
-    if (field === 10) names.push(textOf(bytes, 1));
-    if (field === 1) names.push(...messagesOf(bytes, 9).map((one) => textOf(one, 1)));
+interface Named {
+  readonly functions: string[];
+  hasPlaceholder: boolean;
+}
+
+/** Collects what attributes refer to: functions, alone or in lists, each with attributes of its own. */
+function readAttributes(bytes: Uint8Array, map: number, named: Named, depth: number): void {
+  if (depth > MAX_ATTRIBUTE_DEPTH) {
+    throw new FormatSyntaxError('its functions are given functions too deeply');
   }
-  return names;
+  const take = (called: Uint8Array): void => {
+    named.functions.push(textOf(called, 1));
+    readAttributes(called, 2, named, depth + 1);
+  };
+  for (const value of messagesOf(bytes, map).flatMap((entry) => messagesOf(entry, 2))) {
+    for (const { field, bytes: content } of protoFields(value)) {
+      if (!content) continue;
+      if (field === 9) named.hasPlaceholder = true;
+      if (field === 10) take(content);
+      if (field === 1) messagesOf(content, 9).forEach(take);
+    }
+  }
 }

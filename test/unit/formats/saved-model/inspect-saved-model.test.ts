@@ -5,9 +5,11 @@ import {
   attr,
   DT,
   field,
+  type ForgedFunction,
   type ForgedModel,
   type ForgedNode,
   forgeSavedModel,
+  nodeBytes,
   PLACEHOLDER,
   unary,
 } from '../../../support/forged-saved-model';
@@ -233,6 +235,112 @@ describe('inspectSavedModel', () => {
     const bytes = Buffer.concat([field(1, 1), field(2, Buffer.concat([meta, hidden.subarray(2)]))]);
 
     expect(faultsOf(new Map([['saved_model.pb', bytes]])).join()).toContain('"ReadFile"');
+  });
+
+  describe('looks at what TensorFlow would run, however it is hidden', () => {
+    const reading = { name: 'evil_fn', nodes: [{ name: 'r', op: 'ReadFile', inputs: ['x'] }] };
+    const calling = (name: string, attrs = {}): ForgedNode => ({
+      name: 'call',
+      op: 'PartitionedCall',
+      attrs: { f: attr.func(name, attrs) },
+    });
+    const given = (nodes: readonly ForgedNode[], functions: readonly ForgedFunction[]): Files =>
+      forged({ nodes: [PLACEHOLDER, unary('y', 'Relu', 'call'), ...nodes], functions });
+
+    it('a function that is an attribute of a function', () => {
+      const harmless = { name: 'outer_fn', nodes: [] };
+      const files = given([calling('outer_fn', { g: attr.func('evil_fn') })], [harmless, reading]);
+
+      expect(faultsOf(files).join()).toContain('"ReadFile"');
+    });
+
+    it('an attribute that the caller fills in', () => {
+      const inner = { name: 'c', op: 'PartitionedCall', attrs: { f: attr.placeholder('g') } };
+      const files = given([calling('outer_fn')], [{ name: 'outer_fn', nodes: [inner] }]);
+
+      expect(faultsOf(files).join()).toContain('left to whoever calls');
+    });
+
+    it('another implementation of the function that is called', () => {
+      const same = { implements: 'thing' };
+      const files = given(
+        [calling('good_fn')],
+        [
+          { name: 'good_fn', nodes: [], ...same },
+          { ...reading, ...same },
+        ],
+      );
+
+      expect(faultsOf(files).join()).toContain('"ReadFile"');
+    });
+
+    it('a field whose number has more than 32 bits', () => {
+      const node = Buffer.concat([
+        nodeBytes(unary('y', 'Relu')),
+        // 2 + 2^29 as a field number, of which other readers keep the 2: the op.
+        Buffer.from([0x92, 0x80, 0x80, 0x80, 0x10, 8]),
+        Buffer.from('ReadFile'),
+      ]);
+      const meta = Buffer.concat([field(1, field(4, 'serve')), field(2, field(1, node))]);
+      const bytes = Buffer.concat([field(1, 1), field(2, meta)]);
+      const files = new Map([
+        ['saved_model.pb', bytes],
+        ['variables/variables.index', Buffer.from('a')],
+      ]);
+
+      expect(faultsOf(files).join()).toContain('is no SavedModel: a field has a number');
+    });
+
+    it('another output of the node that stands for an asset', () => {
+      const model = (path: string): ForgedModel => ({
+        nodes: [
+          ...[PLACEHOLDER, unary('y', 'Relu'), constant('passwd')],
+          { name: 'both', op: 'IdentityN', inputs: ['passwd', 'passwd'] },
+          { name: 'fill', op: 'InitializeTableFromTextFileV2', inputs: ['x', path] },
+        ],
+        assets: [{ tensor: 'both:0', filename: 'words.txt' }],
+        initOp: 'fill',
+      });
+      const words = { 'assets/words.txt': 'a' };
+
+      expect(inspectFiles(forged(model('both'), words)).format).toBe('tf-saved-model');
+      expect(faultsOf(forged(model('both:1'), words)).join()).toContain('"InitializeTableFrom');
+    });
+
+    it('arguments that a list before them has moved', () => {
+      const model = (listArg: string): ForgedModel => ({
+        nodes: [
+          ...[PLACEHOLDER, unary('y', 'Relu'), constant('asset'), constant('passwd')],
+          {
+            name: 'call',
+            op: 'tab_fn',
+            inputs: ['x', 'asset', 'passwd'].slice(0, listArg ? 3 : 2),
+          },
+        ],
+        functions: [
+          {
+            name: 'tab_fn',
+            args: ['l', 'path'],
+            listArg,
+            nodes: [{ name: 'i', op: 'InitializeTableFromTextFileV2', inputs: ['l', 'path'] }],
+          },
+        ],
+        assets: [{ tensor: 'asset:0', filename: 'words.txt' }],
+        initOp: 'call',
+      });
+      const words = { 'assets/words.txt': 'a' };
+
+      expect(inspectFiles(forged(model(''), words)).format).toBe('tf-saved-model');
+      expect(faultsOf(forged(model('l'), words)).join()).toContain('"InitializeTableFrom');
+    });
+
+    it('a name that two nodes have', () => {
+      const twice = [calling('a_fn'), calling('a_fn')];
+
+      expect(faultsOf(given(twice, [{ name: 'a_fn', nodes: [] }])).join()).toContain(
+        'uses one name for several',
+      );
+    });
   });
 
   it('refuses functions that are named as ops are', () => {
