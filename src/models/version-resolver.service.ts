@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 
 import { type ModelRef } from '../common/model-ref';
+import { asStoreError } from '../mongo/mongo-failure';
 import { AliasMovesRepository } from './alias-moves.repository';
 import { type BatchingSettings } from './model.doc';
 import { AliasNotFoundError, ModelNotFoundError, VersionNotReadyError } from './models.errors';
@@ -23,11 +24,16 @@ export interface ResolvedVersion {
 /** How stale a resolution may be. Other replicas' moves are seen within this time. */
 const TTL_MS = 1_000;
 
+/** How long the last resolution stands in for one that the database cannot give. */
+const OUTAGE_MS = 3_600_000;
+
 /**
  * From a model ref to the version that answers.
  *
  * Resolutions are kept for a second, so that traffic does not ask the database for each request;
- * moves made on this replica are seen by the very next request.
+ * moves made on this replica are seen by the very next request. While the database does not answer,
+ * what was resolved last goes on answering: models in memory need nothing else, and whether a
+ * prediction that cannot be recorded may be given out is not decided here.
  */
 @Injectable()
 export class VersionResolver {
@@ -35,6 +41,11 @@ export class VersionResolver {
     max: 10_000,
     ttl: TTL_MS,
   });
+  private readonly last = new LRUCache<string, ResolvedVersion>({ max: 10_000, ttl: OUTAGE_MS });
+  /** What the database could not be asked for the last time: nobody waits for it again. */
+  private readonly unanswered = new Set<string>();
+  /** Made here: what was looked up before one of them says nothing of the time after it. */
+  private changes = 0;
 
   constructor(
     private readonly models: ModelsRepository,
@@ -45,22 +56,44 @@ export class VersionResolver {
   /** @throws ModelNotFoundError, AliasNotFoundError, VersionNotFoundError, VersionNotReadyError */
   async resolve(ref: ModelRef): Promise<ResolvedVersion> {
     const key = 'alias' in ref ? `${ref.model}@${ref.alias}` : `${ref.model}/${ref.version}`;
-    const known = this.resolved.get(key);
-    if (known) return await known;
-    const looked = this.lookUp(ref);
-    this.resolved.set(key, looked);
-    // A failure is not remembered: the next request may find what was just made.
-    looked.catch(() => {
-      if (this.resolved.peek(key) === looked) this.resolved.delete(key);
-    });
-    return await looked;
+    const known = this.resolved.get(key) ?? this.refresh(key, ref);
+    const last = this.unanswered.has(key) ? this.last.get(key) : undefined;
+    return last ?? (await known);
+  }
+
+  private refresh(key: string, ref: ModelRef): Promise<ResolvedVersion> {
+    const { changes } = this;
+    const looking = this.lookUp(ref).then(
+      (found) => {
+        this.unanswered.delete(key);
+        if (this.changes === changes) this.last.set(key, found);
+        return found;
+      },
+      (error: unknown) => {
+        const isOutage = asStoreError(error) !== null;
+        const last = isOutage ? this.last.get(key) : undefined;
+        if (last) this.unanswered.add(key);
+        else this.unanswered.delete(key);
+        if (!isOutage) this.last.delete(key);
+        // A failure is not remembered: the next request may find what was just made.
+        if (this.resolved.peek(key) === looking) this.resolved.delete(key);
+        if (last) return last;
+        throw error;
+      },
+    );
+    this.resolved.set(key, looking);
+    // Whoever is answered from what was resolved last does not wait for this.
+    looking.catch(() => undefined);
+    return looking;
   }
 
   /** Drops what is known of a model, after a change made here. */
   forget(model: string): void {
-    for (const key of this.resolved.keys()) {
-      if (key.startsWith(`${model}@`) || key.startsWith(`${model}/`)) this.resolved.delete(key);
-    }
+    this.changes++;
+    const isOfModel = (key: string): boolean =>
+      key.startsWith(`${model}@`) || key.startsWith(`${model}/`);
+    for (const key of this.resolved.keys()) if (isOfModel(key)) this.resolved.delete(key);
+    for (const key of this.last.keys()) if (isOfModel(key)) this.last.delete(key);
   }
 
   private async lookUp(ref: ModelRef): Promise<ResolvedVersion> {

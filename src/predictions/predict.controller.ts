@@ -6,19 +6,21 @@ import { type ModelRef, parseModelName, parseModelRef, parseVersion } from '../c
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
 import { type Signature } from '../common/tensor';
+import { Idempotency, idempotencyKeyOf } from '../http/idempotency.service';
 import { readQuery, text } from '../http/query';
-import { assertJson, readBody } from '../http/raw-body';
+import { assertJson } from '../http/raw-body';
 import { whenGone } from '../http/when-gone';
 import { assertServable } from '../models/servable.policy';
 import { Metrics } from '../metrics/metrics';
 import { type ResolvedVersion, VersionResolver } from '../models/version-resolver.service';
 import { type ImageInputs, readImages } from './image-inputs';
-import { bringsImages, readImageRequest } from './image-request';
+import { bringsImages, type ImageRequest } from './image-request';
 import { outputsToJson, type OutputsJson } from './outputs-json';
 import { parseCallerId, type PredictRequest } from './predict-request';
 import { type Predicted, PredictService } from './predict.service';
 import { bringsRawTensor, type RawTensorQuery, readRawTensor } from './raw-tensor';
 import { RequestReader } from './request-reader.service';
+import { fingerprintOfSent, receive, type SentRequest } from './sent-request';
 import { PredictDocs, PredictVersionDocs } from './predictions.docs';
 
 /** The answer of a native prediction; `outputs` and `predictions` as the request asked. */
@@ -38,6 +40,7 @@ export class PredictController {
     private readonly service: PredictService,
     private readonly reader: RequestReader,
     private readonly metrics: Metrics,
+    private readonly idempotency: Idempotency,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -49,7 +52,7 @@ export class PredictController {
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
   ): Promise<PredictAnswer> {
-    return await this.answer(parseModelRef(ref), request, response);
+    return await this.answerOnce(parseModelRef(ref), request, response);
   }
 
   @Post(':model/versions/:version/predict')
@@ -62,27 +65,56 @@ export class PredictController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<PredictAnswer> {
     const ref = { model: parseModelName(model), version: parseVersion(version) };
-    return await this.answer(ref, request, response);
+    return await this.answerOnce(ref, request, response);
+  }
+
+  /**
+   * Under an `Idempotency-Key`, what was answered is answered again and not computed. A process
+   * that dies between the record and its answer leaves a record nobody was told of.
+   */
+  private async answerOnce(
+    ref: ModelRef,
+    request: Request,
+    response: Response,
+  ): Promise<PredictAnswer> {
+    if (idempotencyKeyOf(request) === undefined) return await this.answer(ref, request, response);
+    let said: string | undefined;
+    const note = (sent: SentRequest): void => {
+      said = fingerprintOfSent(sent);
+    };
+    return await this.idempotency.answer(request, response, {
+      run: async () => {
+        const body = await this.answer(ref, request, response, note);
+        return { status: 200, body, headers: headersOf(body) };
+      },
+      fingerprint: async () => {
+        if (said === undefined) note(await receive(request, this.config.maxBodyBytes));
+        return said ?? null;
+      },
+    });
   }
 
   private async answer(
     ref: ModelRef,
     request: Request,
     response: Response,
+    note?: (sent: SentRequest) => void,
   ): Promise<PredictAnswer> {
     const startedAtMs = performance.now();
     const isRaw = bringsRawTensor(request);
     const query: RawTensorQuery = readQuery(request, isRaw ? { input: text, id: text } : {});
-    const isImages = bringsImages(request);
-    if (!isImages && !isRaw) assertJson(request);
+    if (!bringsImages(request) && !isRaw) assertJson(request);
     const resolved = await this.resolver.resolve(ref);
     assertServable(resolved.version);
     const { signature } = resolved.version;
-    const { form, callerId, ...asked } = isImages
-      ? await this.readImages(request, resolved)
-      : isRaw
-        ? this.readRaw(await readBody(request, this.config.maxBodyBytes), query, signature)
-        : await this.readTensors(await readBody(request, this.config.maxBodyBytes), signature);
+    const sent = await receive(request, this.config.maxBodyBytes);
+    note?.(sent);
+    const { form, callerId, ...asked } =
+      sent.kind === 'images'
+        ? await this.readImages(sent.images, resolved)
+        : isRaw
+          ? this.readRaw(sent.body, query, signature)
+          : await this.readTensors(sent.body, signature);
     const predicted = await this.service.predict({
       ...asked,
       resolved,
@@ -92,9 +124,9 @@ export class PredictController {
       encode: (outputs) => outputsToJson(outputs, signature, form, asked.rows),
       signal: whenGone(response),
     });
-    response.setHeader('Gridstow-Prediction-Id', predicted.predictionId);
-    response.setHeader('Gridstow-Version', resolved.version.version);
-    return toAnswer(resolved, predicted, callerId);
+    const answer = toAnswer(resolved, predicted, callerId);
+    for (const [name, value] of Object.entries(headersOf(answer))) response.setHeader(name, value);
+    return answer;
   }
 
   private readRaw(body: Buffer, query: RawTensorQuery, signature: Signature): PredictRequest {
@@ -113,15 +145,18 @@ export class PredictController {
   }
 
   private async readImages(
-    request: Request,
+    { images, ...asked }: ImageRequest,
     { version }: ResolvedVersion,
   ): Promise<PredictRequest & ImageInputs> {
-    const { images, ...asked } = await readImageRequest(request, this.config.maxBodyBytes);
     const startMs = performance.now();
     const inputs = await readImages(images, version);
     this.metrics.decoded('image', performance.now() - startMs);
     return { ...asked, ...inputs, form: 'rows', tags: {} };
   }
+}
+
+function headersOf({ predictionId, version }: PredictAnswer): Record<string, string> {
+  return { 'Gridstow-Prediction-Id': predictionId, 'Gridstow-Version': String(version) };
 }
 
 function toAnswer(

@@ -1,5 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiHeader, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 
 import { describeRoute, type FailureStatus } from '../http/route-docs';
 import { PREDICTION_STATUSES } from './prediction.doc';
@@ -8,6 +8,12 @@ import {
   PREDICT_BODY_SCHEMA,
   PREDICTION_SCHEMA,
 } from './predictions.schemas';
+
+const IdempotencyKey = ApiHeader({
+  name: 'Idempotency-Key',
+  required: false,
+  description: 'Repeating the request under the same key within 24 hours repeats its answer',
+});
 
 const PREDICT_FAILURES: readonly FailureStatus[] = [400, 404, 409, 413, 415, 422, 503, 504];
 
@@ -18,6 +24,7 @@ function query(name: string, schema: object): MethodDecorator {
 }
 
 const PredictExchange = applyDecorators(
+  IdempotencyKey,
   ApiConsumes('application/json', 'multipart/form-data', 'image/*', 'application/octet-stream'),
   query('input', { type: 'string', description: 'With a body of raw numbers: the input they are' }),
   ApiBody({ schema: PREDICT_BODY_SCHEMA }),

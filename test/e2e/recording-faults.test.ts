@@ -26,6 +26,8 @@ async function start(recording: string): Promise<void> {
   service = await spawnService({ GRIDSTOW_DATA_DIR: dataDir, GRIDSTOW_RECORDING: recording });
 }
 
+const CONNECTIONS = 8;
+
 /** Predicts over eight connections until told to stop, each time with an input of its own. */
 function predictMeanwhile(): { readonly acknowledged: string[]; stop(): Promise<void> } {
   const acknowledged: string[] = [];
@@ -41,7 +43,7 @@ function predictMeanwhile(): { readonly acknowledged: string[]; stop(): Promise<
       else await pause(5);
     }
   };
-  const all = Promise.all(Array.from({ length: 8 }, connection));
+  const all = Promise.all(Array.from({ length: CONNECTIONS }, connection));
   return {
     acknowledged,
     stop: async () => {
@@ -72,6 +74,48 @@ async function expectRecorded(ids: readonly string[]): Promise<void> {
   }
 }
 
+interface Counters {
+  readonly predicted: number;
+  readonly recorded: number;
+  readonly dropped: number;
+  readonly replayed: number;
+  readonly queued: number;
+}
+
+/** What the running process says became of its records; the sum has to hold at any moment. */
+async function readCounters(): Promise<Counters> {
+  const text = await (await fetch(`${service.url}/metrics`)).text();
+  const read = (what: string): number =>
+    Number(new RegExp(`^gridstow_recording_${what} (\\d+)$`, 'm').exec(text)?.[1]);
+  const counters = {
+    predicted: read('predicted_total'),
+    recorded: read('recorded_total'),
+    dropped: read('dropped_total'),
+    replayed: read('replayed_total'),
+    queued: read('queued'),
+  };
+  const { predicted, recorded, dropped, queued } = counters;
+  expect(predicted).toBe(recorded + dropped + queued);
+  return counters;
+}
+
+/** The counters once nothing waits any more. */
+async function settledCounters(): Promise<Counters> {
+  for (;;) {
+    const counters = await readCounters();
+    if (counters.queued === 0) return counters;
+    await pause(50);
+  }
+}
+
+const countStored = async (): Promise<number> => {
+  let stored = 0;
+  await inDatabase(async (client) => {
+    stored = await client.db('gridstow').collection('predictions').countDocuments();
+  });
+  return stored;
+};
+
 async function untilAcknowledged(list: readonly string[], more: number): Promise<void> {
   const enough = list.length + more;
   const deadline = Date.now() + 90_000;
@@ -89,9 +133,13 @@ it.each(['durable', 'queued'])(
     await start(recording);
     await upload(service.url, 'digits', digits);
     const answered: string[] = [];
+    let predicted = 0;
     for (let round = 0; round < 3; round++) {
       const predicting = predictMeanwhile();
       await untilAcknowledged(predicting.acknowledged, 20 + round * 11);
+      // Of a process that is killed, what it said last is all there is.
+      ({ predicted } = await readCounters());
+      expect(predicted).toBeGreaterThanOrEqual(20 + round * 11);
       await service.kill('SIGKILL');
       await predicting.stop();
       answered.push(...predicting.acknowledged);
@@ -99,6 +147,14 @@ it.each(['durable', 'queued'])(
     }
 
     await expectRecorded(answered);
+    // The last process predicted nothing: what it wrote is what it found in the journal.
+    const { replayed, ...rest } = await settledCounters();
+    expect(rest).toEqual({ predicted: 0, recorded: 0, dropped: 0, queued: 0 });
+    if (recording === 'durable') expect(replayed).toBe(0);
+    // Nothing is there twice: beyond the answered there are only those whose answer the kill cut off.
+    const unheard = (await countStored()) - answered.length;
+    expect(unheard).toBeGreaterThanOrEqual(0);
+    expect(unheard).toBeLessThanOrEqual(3 * CONNECTIONS);
   },
 );
 
@@ -119,6 +175,7 @@ it.each(['durable', 'queued'])(
     await predicting.stop();
 
     await expectRecorded(predicting.acknowledged);
+    await expectCountersToAgree(predicting.acknowledged.length);
   },
 );
 
@@ -137,7 +194,19 @@ it('a primary that steps down costs refusals, never a record (138)', async () =>
   await predicting.stop();
 
   await expectRecorded(predicting.acknowledged);
+  await expectCountersToAgree(predicting.acknowledged.length);
 });
+
+/** Each prediction of this process was recorded or dropped, and what was dropped had no answer. */
+async function expectCountersToAgree(acknowledged: number): Promise<void> {
+  const { predicted, recorded, dropped } = await settledCounters();
+  expect(recorded).toBe(acknowledged);
+  expect(predicted).toBe(recorded + dropped);
+  const stored = await countStored();
+  expect(stored).toBeGreaterThanOrEqual(recorded);
+  // Written without anybody knowing for sure, and so withheld.
+  expect(stored).toBeLessThanOrEqual(predicted);
+}
 
 async function inDatabase(work: (client: MongoClient) => Promise<void>): Promise<void> {
   const client = new MongoClient(embeddedUri(dataDir));

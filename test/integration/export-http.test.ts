@@ -14,7 +14,7 @@ import { digestOf, tensorInput } from '../../src/predictions/prediction-input';
 import { createClient } from '../../src/mongo/connect';
 import { bootService, type BootedService } from '../support/boot';
 import { testMongoUri } from '../support/database';
-import { whileFailing } from '../support/fail-command';
+import { serviceAppName, whileFailing } from '../support/fail-command';
 import { aRecord, aVector } from '../support/prediction-records';
 import { sendJson } from '../support/uploads';
 
@@ -184,7 +184,7 @@ describe('GET /api/predictions/export', () => {
 
     const text = await whileFailing(
       admin,
-      'gridstow',
+      serviceAppName(service.db.databaseName),
       { ...failure, errorCode: 43 },
       async () => await (await fetch(`${api}/export?model=long`)).text(),
     );

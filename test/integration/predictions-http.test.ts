@@ -361,7 +361,7 @@ describe('POST /api/models/{ref}/predict', () => {
     );
   });
 
-  it('records what failed after its input was understood', async () => {
+  it('records what failed after its input was understood (85)', async () => {
     const a = Array.from({ length: 3 }, () => [1]);
 
     const { status, body } = await predict('outer', { inputs: { a, b: [[1, 2, 3, 4]] } });
@@ -389,6 +389,95 @@ describe('POST /api/models/{ref}/predict', () => {
     const { items } = (await list('model=endless')).body;
     expect(items).toMatchObject([{ status: 'failed', error: { code: 'prediction_deadline' } }]);
     expect((await predict('half', { instances: [[1, 2, 3]] })).status).toBe(200);
+  });
+
+  it('keeps nothing for each of many shapes (80)', async () => {
+    const tensors = async (): Promise<number> => {
+      const text = await (await fetch(`${service.url}/metrics`)).text();
+      return [...text.matchAll(/^gridstow_tensors\{[^}]*\} (\d+)$/gm)].reduce(
+        (sum, [, count]) => sum + Number(count),
+        0,
+      );
+    };
+    const ask = async (n: number): Promise<number> =>
+      (await predict('outer', { inputs: { a: Array(n).fill([1]), b: [Array(3).fill(2)] } })).status;
+    await ask(1);
+    const before = await tensors();
+
+    for (let first = 2; first <= 400; first += 8) {
+      const sizes = Array.from({ length: 8 }, (_, n) => first + n);
+      expect(await Promise.all(sizes.map(ask))).toEqual(Array(8).fill(200));
+    }
+
+    await ask(1);
+    expect(await tensors()).toBe(before);
+  });
+
+  describe('under an idempotency key', () => {
+    const keyed = async (
+      key: string,
+      body: string | Uint8Array<ArrayBuffer>,
+      type?: string,
+    ): Promise<Answered<any>> => {
+      const response = await fetch(`${api}/models/half/predict`, {
+        method: 'POST',
+        body,
+        headers: {
+          'Idempotency-Key': key,
+          ...(type === undefined ? {} : { 'Content-Type': type }),
+        },
+      });
+      const { status, headers } = response;
+      return { status, headers, body: await response.json() };
+    };
+    const JSON_TYPE = 'application/json';
+    const rows = JSON.stringify({ instances: [[1, 0, 1]], id: 'keyed' });
+
+    it('computes and records once, and answers the same again (83)', async () => {
+      const before = await recorded();
+
+      const first = await keyed('k-83', rows, JSON_TYPE);
+      const again = await keyed('k-83', rows, JSON_TYPE);
+
+      expect(first.status).toBe(200);
+      expect(again.body).toEqual(first.body);
+      expect(again.status).toBe(200);
+      expect(again.headers.get('Idempotency-Replayed')).toBe('true');
+      const id = again.headers.get('Gridstow-Prediction-Id');
+      expect(id).toBe(first.body.predictionId);
+      expect(await recorded()).toBe(before + 1);
+    });
+
+    it('carries out one of several that come at once (83)', async () => {
+      const before = await recorded();
+
+      const answers = await Promise.all(
+        Array.from({ length: 6 }, async () => await keyed('k-parallel', rows, JSON_TYPE)),
+      );
+
+      const ok = answers.filter(({ status }) => status === 200);
+      expect(new Set(ok.map(({ body }) => body.predictionId)).size).toBe(1);
+      for (const { status } of answers) expect([200, 409]).toContain(status);
+      expect(await recorded()).toBe(before + 1);
+    });
+
+    it('refuses the key for other numbers, in whatever form (83)', async () => {
+      const raw = (value: number) => new Uint8Array(Float32Array.of(value, 2, 3).buffer);
+      const octets = 'application/octet-stream';
+      expect((await keyed('k-raw', raw(1), octets)).status).toBe(200);
+
+      const { status, body } = await keyed('k-raw', raw(7), octets);
+
+      expect([status, body.code]).toEqual([422, 'idempotency_key_reused']);
+      expect((await keyed('k-raw', raw(1), octets)).status).toBe(200);
+    });
+
+    it('computes again what was not answered (83)', async () => {
+      const bad = JSON.stringify({ instances: [[1]] });
+      expect((await keyed('k-again', bad, JSON_TYPE)).status).toBe(422);
+
+      expect((await keyed('k-again', rows, JSON_TYPE)).status).toBe(200);
+    });
   });
 
   it('stores an input too large for a record apart, and gives it back whole (78)', async () => {

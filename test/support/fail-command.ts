@@ -19,7 +19,8 @@ export function serviceAppName(databaseName: string): string {
 /**
  * Makes commands of the clients with that `appName` fail while `work` runs. Armed through `admin`,
  * which needs another name, or it would fail itself. The server has one such fail point for all
- * tests that run at the same time, so they take turns.
+ * tests that run at the same time, so they take turns. Throws when no command met it: a test whose
+ * fault never happened shows nothing.
  */
 export async function whileFailing<T>(
   admin: MongoClient,
@@ -27,19 +28,25 @@ export async function whileFailing<T>(
   failure: CommandFailure,
   work: () => Promise<T>,
 ): Promise<T> {
-  const command = async (mode: string, data?: object): Promise<void> => {
-    await admin
-      .db('admin')
-      .command({ configureFailPoint: 'failCommand', mode, ...(data && { data }) });
+  /** @returns how many commands ever met the fail point */
+  const command = async (mode: string, data?: object): Promise<number> => {
+    const point = { configureFailPoint: 'failCommand', mode, ...(data && { data }) };
+    return Number((await admin.db('admin').command(point))['count']);
   };
   await takeTurn(admin);
+  let [before, after] = [0, 0];
+  let result: T;
   try {
-    await command('alwaysOn', { ...failure, appName });
-    return await work();
+    before = await command('alwaysOn', { ...failure, appName });
+    result = await work();
   } finally {
-    await command('off');
+    after = await command('off');
     await turns(admin).deleteOne({ _id: FAIL_POINT });
   }
+  if (after === before) {
+    throw new Error(`No ${failure.failCommands.join(' or ')} of ${appName} met the fail point`);
+  }
+  return result;
 }
 
 const FAIL_POINT = 'failCommand';
