@@ -96,22 +96,24 @@ function checkStatedFormat(
 
 /** Parsing is for files that can be the description, not for every table that comes with a model. */
 function mayDescribe({ path, content, traits }: InspectedFile): boolean {
-  if (/(?:^|\/)model\.json$/.test(path)) return true;
-  if (!content) return traits?.namesTopology === true;
+  const isNamedSo = /(?:^|\/)model\.json$/.test(path);
+  if (!content) {
+    // JSON that was too large to keep; of any other file the content is never kept.
+    const isOther = !/\.json$/i.test(path) || (traits?.kind ?? null) !== null;
+    return !isOther && (isNamedSo || traits?.namesTopology === true);
+  }
+  if (isNamedSo) return true;
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.length);
   return bytes.includes('"modelTopology"') || bytes.includes('"paths"');
 }
 
-function readJson({ path, content }: InspectedFile): JsonFile {
-  if (!content) {
-    return {
-      path,
-      parsed: {
-        fault: `cannot be read: larger than ${MAX_JSON_BYTES} bytes, alone or with the descriptions before it`,
-      },
-    };
-  }
-  return { path, parsed: parseJsonFile(content) };
+function readJson({ path, bytes, content }: InspectedFile): JsonFile {
+  if (content) return { path, parsed: parseJsonFile(content) };
+  const fault =
+    bytes > MAX_JSON_BYTES
+      ? `is larger than ${MAX_JSON_BYTES} bytes`
+      : `cannot be read: together with the descriptions before it, it is larger than ${MAX_JSON_BYTES} bytes`;
+  return { path, parsed: { fault } };
 }
 
 function isModel(value: unknown): boolean {

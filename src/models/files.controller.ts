@@ -177,6 +177,9 @@ export class FilesController {
 function wantedRange(request: Request, { ref }: ArtifactFile): ByteRange | undefined {
   const ifRange = request.header('If-Range');
   if (ifRange !== undefined && ifRange !== `"sha256:${ref.sha256}"`) return undefined;
+  if (asksForWholeEnd(request.header('Range'), ref.rawBytes)) {
+    return { start: 0, end: ref.rawBytes };
+  }
   const ranges = request.range(ref.rawBytes);
   if (ranges === -1) {
     throw new RangeNotSatisfiableError(
@@ -189,6 +192,12 @@ function wantedRange(request: Request, { ref }: ArtifactFile): ByteRange | undef
   if (!Array.isArray(ranges) || ranges.type !== 'bytes' || ranges.length !== 1) return undefined;
   const [only] = ranges;
   return only ? { start: only.start, end: only.end + 1 } : undefined;
+}
+
+/** The last bytes, more than there are: that is all of them (RFC 9110, 14.1.2). */
+function asksForWholeEnd(range: string | undefined, bytes: number): boolean {
+  const suffix = /^\s*bytes\s*=\s*-(\d+)\s*$/i.exec(range ?? '')?.[1];
+  return suffix !== undefined && bytes > 0 && Number(suffix) >= bytes;
 }
 
 function isPrematureClose(error: unknown): boolean {

@@ -44,9 +44,9 @@ export interface VersionDoc {
    */
   readonly blobs?: readonly ObjectId[];
   readonly rawBytes: number;
-  /** Stored bytes of the distinct blobs of its files, whoever stored them. */
+  /** Stored bytes of the distinct blobs of its files, whoever stored them; 0 once it failed. */
   readonly storedBytes: number;
-  /** Of those, the bytes of blobs that this version's upload had to write. */
+  /** Of those, the bytes of blobs that this version's upload had to write; 0 once it failed. */
   readonly addedBytes: number;
   readonly loadedBytes: number;
   readonly signature: Signature;

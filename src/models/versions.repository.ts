@@ -189,7 +189,11 @@ export class VersionsRepository {
     return await this.change(
       id,
       { state: { $in: ['pending', 'verifying'] }, uploadId },
-      { $set: { state: 'failed', failure }, $unset: { digestClaim: '', blobs: '' } },
+      {
+        // Its bytes go with it: what the database no longer holds is not counted.
+        $set: { state: 'failed', failure, storedBytes: 0, addedBytes: 0 },
+        $unset: { digestClaim: '', blobs: '' },
+      },
     );
   }
 

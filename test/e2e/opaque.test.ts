@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 
 import { bootService, type BootedService } from '../support/boot';
 import { fixturePath } from '../support/fixtures';
@@ -71,6 +72,21 @@ describe('an upload that nothing here runs', () => {
     const { body } = await upload(service.url, 'lies', { 'model.h5': '1,2,3\n', 'a.pkl': 'hello' });
 
     expect(body).toMatchObject({ format: 'opaque', framework: null });
+  });
+
+  it.each([
+    ['a compressed file with something behind it', [gzipSync('test'), Buffer.from('garbage')]],
+    [
+      'a compressed file with a wrong checksum',
+      [gzipSync('test').subarray(0, -8), [0, 0, 0, 0, 4]],
+    ],
+    ['a text that mentions a topology', [Buffer.from('my notes on "modelTopology"')]],
+  ])('is kept when it is %s', async (what, parts) => {
+    const bytes = Buffer.concat(parts.map((part) => Buffer.from(part)));
+
+    const { status, body } = await upload(service.url, 'odd', { [`${what}.bin`]: bytes });
+
+    expect([status, body.format]).toEqual([201, 'opaque']);
   });
 
   it('can be promoted and rolled back to, as any version', async () => {

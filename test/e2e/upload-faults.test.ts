@@ -133,7 +133,7 @@ describe('descriptions that together would fill the memory', () => {
     const { status, body } = await upload(large.url, 'large', files);
 
     expect(status).toBe(422);
-    expect(JSON.stringify(body.details.faults)).toMatch(/larger than \d+ bytes, alone or with/);
+    expect(JSON.stringify(body.details.faults)).toMatch(/together with the descriptions before it/);
     await large.close();
   });
 });
@@ -178,6 +178,9 @@ describe('weights that are no use', () => {
     expect(status).toBe(422);
     expect(body).toMatchObject({ code: 'version_rejected', details: { version: 1 } });
     expect(body.error).toMatch(/Weight \S+ holds NaN, the first time as number 1/);
+    const version = await sendJson('GET', `${service.url}/api/models/nan/versions/1`);
+    expect(version.body).toMatchObject({ state: 'failed', storedBytes: 0, addedBytes: 0 });
+    expect(await service.db.collection('artifacts.chunks').countDocuments()).toBe(0);
   });
 
   it('because all are zero carry a warning (62)', async () => {

@@ -172,6 +172,9 @@ function miscounted({ versions, blobs }: Store): string[] {
   const length = new Map(blobs.map((blob) => [hex(blob._id), blob.length]));
   const found: string[] = [];
   for (const { _id, state, files, uploadId, storedBytes, addedBytes } of versions) {
+    if (state === 'failed' && (storedBytes !== 0 || addedBytes !== 0)) {
+      found.push(`${_id} failed and still counts bytes`);
+    }
     if (state !== 'ready') continue;
     const segments = files.flatMap(({ ref }) => ref.segments.map(({ blob }) => blob));
     const distinct = [...new Map(segments.map((blob) => [hex(blob), blob])).values()];

@@ -29,6 +29,15 @@ export function inspectOpaque(
     warnings.push('Nothing here was recognised as a model: the files are kept as they are');
   }
   for (const { path, traits } of files) {
+    if (
+      traits?.namesTopology === true &&
+      !/\.json$/i.test(path) &&
+      warnings.length < MAX_WARNINGS
+    ) {
+      warnings.push(
+        `${quoted(path)} looks like a TensorFlow.js model: its description is read only under a name that ends in .json`,
+      );
+    }
     for (const note of traits?.notes ?? []) {
       if (warnings.length < MAX_WARNINGS) warnings.push(`${quoted(path)} ${note}`);
     }

@@ -24,6 +24,6 @@ export interface FileTraits {
   readonly framework?: string;
   /** Sentences about it without its name, e.g. what a pickle would import. */
   readonly notes: readonly string[];
-  /** Whether its beginning speaks of a TensorFlow.js topology. */
+  /** Whether it begins as a JSON object with a TensorFlow.js topology of its own. */
   readonly namesTopology?: boolean;
 }

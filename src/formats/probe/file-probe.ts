@@ -2,6 +2,7 @@ import { PickleWalker } from '../pickle/pickle-walker';
 import { type PickleReport, reportPickle } from '../pickle/pickle-report';
 import { FILE_KINDS, type FileKind, type FileTraits } from './file-kind';
 import { InflatedWalk } from './inflated-walk';
+import { namesTopology } from './names-topology';
 import { recogniseHead } from './recognise-head';
 import { TailBuffer } from './tail-buffer';
 import { isZip, listZip, storedMember } from './zip-listing';
@@ -49,8 +50,8 @@ export class FileProbe {
   async finish(): Promise<FileTraits> {
     if (!this.hasLooked) await this.look();
     const { head, bytes } = this;
-    const namesTopology = Buffer.from(head).includes('"modelTopology"');
-    return { ...(await this.recognise(head, bytes)), ...(namesTopology ? { namesTopology } : {}) };
+    const traits = await this.recognise(head, bytes);
+    return namesTopology(head) ? { ...traits, namesTopology: true } : traits;
   }
 
   private get head(): Uint8Array {
@@ -132,8 +133,11 @@ export class FileProbe {
 
 async function recogniseInflated(walk: InflatedWalk): Promise<FileTraits> {
   await walk.finish();
-  if (!walk.isPickle) return { kind: null, notes: [] };
   const { cutShort } = walk;
+  if (!walk.isPickle) {
+    const isUnseen = cutShort !== null && walk.isEmpty;
+    return { kind: null, notes: isUnseen ? [`was not looked into: ${cutShort}`] : [] };
+  }
   const findings = walk.walker.finish();
   const report = reportPickle(
     cutShort === null ? findings : { ...findings, damage: null, incomplete: cutShort },

@@ -33,24 +33,37 @@ export class InflatedWalk {
     });
   }
 
+  get isEmpty(): boolean {
+    return this.inflated === 0;
+  }
+
   async push(piece: Uint8Array): Promise<void> {
     if (this.done) return;
-    await new Promise<void>((resolve) => {
-      // Called once the piece was inflated, or the stream has failed or was destroyed.
-      this.stream.write(piece, () => {
-        resolve();
-      });
+    await this.untilClosedOr((written) => {
+      this.stream.write(piece, written);
     });
   }
 
   async finish(): Promise<void> {
     if (!this.done) {
-      await new Promise<void>((resolve) => {
-        this.stream.once('close', resolve);
+      await this.untilClosedOr(() => {
         this.stream.end();
       });
     }
     this.stream.destroy();
+  }
+
+  /** A stream that fails or is destroyed on the way forgets the callbacks of what was written. */
+  private async untilClosedOr(begin: (done: () => void) => void): Promise<void> {
+    if (this.stream.closed) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.stream.off('close', done);
+        resolve();
+      };
+      this.stream.once('close', done);
+      begin(done);
+    });
   }
 
   private take(piece: Buffer): void {

@@ -41,11 +41,26 @@ describe('inspectArtifact', () => {
   it('refuses a topology that is too large to be read, whatever it is called (52)', () => {
     const file = {
       path: 'net.json',
-      bytes: 1,
+      bytes: 2 ** 26,
       traits: { kind: null, notes: [], namesTopology: true },
     };
 
-    expect(() => inspectArtifact([file])).toThrow('net.json: cannot be read: larger than');
+    expect(() => inspectArtifact([file])).toThrow('net.json: is larger than 33554432 bytes');
+  });
+
+  it('keeps a large model.json of another library as it is', () => {
+    const traits = { kind: 'xgboost', notes: [] } as const;
+    const inspection = inspectArtifact([{ path: 'model.json', bytes: 2 ** 26, traits }]);
+
+    expect(inspection).toMatchObject({ format: 'opaque', framework: 'xgboost' });
+  });
+
+  it('keeps a description under a name that is not JSON, and says how it would be read', () => {
+    const traits = { kind: null, notes: [], namesTopology: true };
+    const inspection = inspectArtifact([{ path: 'net.txt', bytes: 100, traits }]);
+
+    expect(inspection.format).toBe('opaque');
+    expect(inspection.warnings.join()).toContain('only under a name that ends in .json');
   });
 
   it('takes the one JSON with a topology, whatever it is called', () => {
@@ -121,7 +136,10 @@ describe('inspectArtifact', () => {
 
     expect(faultsOf(modelJson(padded))).toEqual(['model.json: is larger than 33554432 bytes']);
     expect(() => inspectArtifact([{ path: 'model.json', bytes: padded.length }])).toThrow(
-      'model.json: cannot be read: larger than 33554432 bytes',
+      'model.json: is larger than 33554432 bytes',
+    );
+    expect(() => inspectArtifact([{ path: 'model.json', bytes: 100 }])).toThrow(
+      'together with the descriptions before it, it is larger than 33554432 bytes',
     );
   });
 

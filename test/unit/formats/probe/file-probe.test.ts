@@ -115,6 +115,42 @@ describe('FileProbe', () => {
     expect(await probe(bytes)).toMatchObject({ kind: 'pickle' });
   });
 
+  const text = gzipSync('a note '.repeat(20_000));
+  const badSum = Buffer.from(gzipSync(command));
+  badSum.writeUInt32LE(0, badSum.length - 8);
+  it.each([
+    ['with something else behind it', Buffer.concat([gzipSync('test'), Buffer.from('garbage')])],
+    ['with another one behind it', Buffer.concat([gzipSync('test'), gzipSync('more')])],
+    ['with a wrong checksum', Buffer.concat([text.subarray(0, -8), Buffer.alloc(8)])],
+    ['cut off', text.subarray(0, -20)],
+    ['of nothing', gzipSync('')],
+    ['that is none', Buffer.from([0x1f, 0x8b, 1, 2, 3])],
+    ['of zeros', gzipSync(Buffer.alloc(10_000_000))],
+    ['in zlib form, damaged', Buffer.from([0x78, 0x9c, 0xff, 0xff, 0xff])],
+  ])('comes to an end with a compressed file %s', async (_, bytes) => {
+    for (const pieceBytes of [1_000_000, 1000, 7]) {
+      expect((await probe(bytes, pieceBytes)).kind).toBeNull();
+    }
+  });
+
+  it('says so when it cannot look into a compressed file', async () => {
+    expect((await probe(badSum)).notes).toEqual([
+      'was not looked into: it is compressed, and the compressed bytes are damaged',
+    ]);
+  });
+
+  it.each([
+    ['an object with one', '{"format":"x","modelTopology":{"node":[]}}', true],
+    ['an object with one behind others', '\ufeff {"a":{"b":["}"]}, "modelTopology" : 1', true],
+    ['a text that mentions it', 'my notes on "modelTopology": see there', undefined],
+    ['an object that holds it deeper', '{"a":{"modelTopology":1}}', undefined],
+    ['an object with its name for a value', '{"a":"modelTopology"}', undefined],
+    ['an object with its name in a text', '{"a":"\\"modelTopology\\":1"}', undefined],
+    ['a list', '["modelTopology"]', undefined],
+  ])('takes for a topology only an object with one: %s', async (_, content, expected) => {
+    expect((await probe(Buffer.from(content))).namesTopology).toBe(expected);
+  });
+
   it('finds the members of a zip by a directory that is longer than what is kept', async () => {
     const many = Object.fromEntries(
       Array.from({ length: 3000 }, (_, index) => [`net/data/${index}`, Buffer.from([1])]),
