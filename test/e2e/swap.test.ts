@@ -68,12 +68,16 @@ describe('alias moves under load', () => {
     expect({ errors, timeouts, non2xx }).toEqual({ errors: 0, timeouts: 0, non2xx: 0 });
     expect(answers.length).toBeGreaterThan(CONNECTIONS);
     expect(new Set(answers.map(({ body }) => body.version))).toEqual(new Set([1, 2]));
-    for (const { body } of answers) {
-      expect(body.alias).toBe('live');
-      body.predictions[0].forEach((score: number, index: number) => {
-        expect(score).toBeCloseTo(expected.get(body.version)![index]!, 5);
-      });
-    }
+    // Not an expectation for each number: there are so many that idle connections would run out.
+    const wrong = answers.filter(
+      ({ body }) =>
+        body.alias !== 'live' ||
+        body.predictions[0].some(
+          (score: number, index: number) =>
+            !(Math.abs(score - expected.get(body.version)![index]!) < 5e-6),
+        ),
+    );
+    expect(wrong).toEqual([]);
     const { body } = await sendJson(
       'GET',
       `${service.url}/api/models/digits/aliases/live/history?limit=1000`,
