@@ -9,9 +9,10 @@ import { decodeSegment } from '../src/artifacts/codec/segment-decoder';
 import { encodeSegment } from '../src/artifacts/codec/segment-encoder';
 import { alternate, type Contender, type Sample } from './alternate';
 import { type Bench } from './bench';
-import { mebibytes } from './bench-models';
+import { fixtureModel, mebibytes, type ModelFiles } from './bench-models';
 import { type CaseSegment, type CodecCase, codecCases, fileCase } from './codec-cases';
 import { type Result } from './report';
+import { upload, uploadBody } from './service-client';
 
 const SPEED_CASES = [
   'tfjs/big-mlp-v1',
@@ -25,7 +26,7 @@ const DELTA = { model: 'tfjs/big-mlp-v2', base: 'tfjs/big-mlp-v1' };
 const ZSTD_LEVEL = 3;
 
 /** How small do weights get, and how fast, beside zstd and ZipNN, on one thread? */
-export const benchCodec: Bench = async (_service, { rounds }) => {
+export const benchCodec: Bench = async (service, { rounds }) => {
   const cases = codecCases();
   const minilm = process.env['GRIDSTOW_MINILM'];
   const large = minilm ? fileCase('MiniLM-L6-v2', minilm, 'float32') : null;
@@ -40,6 +41,8 @@ export const benchCodec: Bench = async (_service, { rounds }) => {
   }
   const delta = await deltaRatio(cases);
   if (delta) results.push(delta);
+  const added = await addedRatios(service.url);
+  if (added) results.push(added);
   for (const one of cases) {
     if (!SPEED_CASES.includes(one.name) && one !== large) continue;
     results.push(await speed(one, 'encode', rounds), await speed(one, 'decode', rounds));
@@ -86,6 +89,55 @@ async function deltaRatio(cases: readonly CodecCase[]): Promise<Result | null> {
   );
   const question = `Raw bytes per added byte: ${DELTA.model} after ${DELTA.base}`;
   return { question, unit: 'ratio', rounds: 1, ...standing, notes: [] };
+}
+
+/** What versions of one model cost beside the ones before them, as the service says. */
+async function addedRatios(url: string): Promise<Result | null> {
+  const base = fixtureModel(DELTA.base);
+  const model = fixtureModel(DELTA.model);
+  if (!base || !model) return null;
+  const figures: Contender[] = [];
+  for (const [name, files] of [
+    ['the first version', base],
+    ['the next, trained further: 62 % of its weights are others', model],
+    ['the one after, with another last layer', withOtherHead(model)],
+  ] as const) {
+    const version = await upload(url, 'added', await uploadBody(files));
+    const answer = await fetch(`${url}/api/models/added/versions/${version}`);
+    const { rawBytes, addedBytes } = (await answer.json()) as Record<string, number>;
+    figures.push(figure(name, 'ours', (rawBytes ?? NaN) / (addedBytes ?? NaN)));
+  }
+  const { figures: measured } = await alternate(figures, 1);
+  return {
+    question: 'Raw bytes per added byte: three versions of a model, uploaded one after the other',
+    unit: 'ratio',
+    rounds: 1,
+    figures: measured,
+    comparisons: [],
+    notes: [],
+  };
+}
+
+/** The same model with its last kernel and bias a thousandth larger, as a little training leaves them. */
+function withOtherHead(files: ModelFiles): ModelFiles {
+  const { weightsManifest } = JSON.parse(files['model.json']!.toString()) as {
+    weightsManifest: { paths: string[]; weights: { shape: number[] }[] }[];
+  };
+  const group = weightsManifest.at(-1)!;
+  const head = group.weights
+    .slice(-2)
+    .reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  const whole = Buffer.concat(group.paths.map((path) => files[path]!));
+  for (let at = whole.length - head; at < whole.length; at += 4) {
+    whole.writeFloatLE(whole.readFloatLE(at) * 1.001, at);
+  }
+  let at = 0;
+  const shards = group.paths.map((path) => {
+    const { length } = files[path]!;
+    at += length;
+    return [path, whole.subarray(at - length, at)] as const;
+  });
+  return { ...files, ...Object.fromEntries(shards) };
 }
 
 async function speed(one: CodecCase, way: 'encode' | 'decode', rounds: number): Promise<Result> {
