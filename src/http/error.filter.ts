@@ -6,6 +6,7 @@ import { type ErrorKind, StoreError } from '../common/errors';
 import { asStoreError } from '../mongo/mongo-failure';
 import { allowedMethods } from './allowed-methods';
 import { requestIdOf } from './request-id';
+import { sendRefusal } from './send-refusal';
 
 /** The native API's statuses; the foreign protocols have tables of their own. */
 export const HTTP_STATUS: Readonly<Record<ErrorKind, number>> = {
@@ -83,12 +84,7 @@ export class ErrorFilter implements ExceptionFilter {
     for (const header of CONTENT_HEADERS) response.removeHeader(header);
     if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
     if (allow !== undefined) response.setHeader('Allow', allow);
-    if (!request.complete) {
-      // What is left of the body is of no use, yet while it piles up the answer may not get through.
-      request.resume();
-      response.setHeader('Connection', 'close');
-    }
-    response.status(status).json(body);
+    sendRefusal(request, response, status, body);
   }
 
   private describe(thrown: unknown, request: Request, requestId: string): Refusal {

@@ -131,3 +131,65 @@ describe('a client that waits for 100 Continue', () => {
     expect(body).toMatchObject({ ...SHAPE, code: 'model_not_found' });
   });
 });
+
+describe('a request that is refused while its body is being sent', () => {
+  const url = (): string => `${service.url}/api/models/early/versions?promote=`;
+
+  it('is told so every time when the body is small', async () => {
+    for (let tries = 0; tries < 20; tries++) {
+      const form = new FormData();
+      form.append('file', new Blob([Buffer.alloc(150_000)]), 'a.bin');
+
+      const response = await fetch(url(), { method: 'POST', body: form });
+
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject(SHAPE);
+    }
+  });
+
+  it('is told so when it listens only once all is sent', async () => {
+    const { hostname, port } = new URL(service.url);
+    const socket = connect(Number(port), hostname).pause();
+    const bytes = 900_000;
+    const head = `POST /api/models/early/versions?promote= HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`;
+    await new Promise<void>((resolve) => {
+      socket.write(head);
+      socket.write(Buffer.alloc(bytes), () => {
+        resolve();
+      });
+    });
+
+    let text = '';
+    for await (const piece of socket) text += String(piece);
+
+    expect(text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(text).toContain('"requestId"');
+  });
+
+  it('is told so and cut off when its body never ends (38)', async () => {
+    const { hostname, port } = new URL(service.url);
+    const socket = connect(Number(port), hostname);
+    let text = '';
+    socket.on('data', (piece) => (text += String(piece)));
+    socket.on('error', () => undefined);
+    socket.write(
+      `POST /api/models/early/versions?promote= HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 40}\r\n\r\n`,
+    );
+    while (!socket.destroyed) {
+      if (!socket.write(Buffer.alloc(100_000))) {
+        await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => undefined);
+      }
+    }
+
+    expect(text).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('is told so and let go of when its body does not go on', async () => {
+    const { statuses, body } = await say(
+      'POST /api/models/early/versions?promote= HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nabc',
+    );
+
+    expect(statuses).toEqual([400]);
+    expect(body).toMatchObject(SHAPE);
+  });
+});

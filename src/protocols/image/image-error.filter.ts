@@ -5,6 +5,7 @@ import { StoreError } from '../../common/errors';
 import { ErrorFilter, HTTP_STATUS } from '../../http/error.filter';
 import { LOGGER, type Logger } from '../../http/logger';
 import { requestIdOf } from '../../http/request-id';
+import { sendRefusal } from '../../http/send-refusal';
 import { asStoreError } from '../../mongo/mongo-failure';
 
 /**
@@ -35,12 +36,7 @@ export class ImageErrorFilter implements ExceptionFilter {
       const seconds = typeof retryAfterSeconds === 'number' ? retryAfterSeconds : 1;
       response.setHeader('Retry-After', seconds);
     }
-    if (!request.complete) {
-      // The rest of the body is of no use; unread, it would hold the answer back.
-      request.resume();
-      response.setHeader('Connection', 'close');
-    }
     const { message, code, details } = error;
-    response.status(status).json({ detail: message, code, details, requestId });
+    sendRefusal(request, response, status, { detail: message, code, details, requestId });
   }
 }

@@ -1,0 +1,65 @@
+import { finished } from 'node:stream';
+
+import { type Request, type Response } from 'express';
+
+/** What is still read of a body that nobody wants, so that its sender gets to hear why. */
+const MAX_REST_BYTES = 1024 * 1024;
+const MAX_REST_MS = 1000;
+
+/**
+ * Answers with JSON, also while the body of the request is still being sent.
+ *
+ * Closing a connection with unread bytes resets it, and the sender may never see the answer. So
+ * the answer goes out at once and the end of it waits for the rest of the body, for a bounded time
+ * and a bounded number of bytes; then the connection closes.
+ */
+export function sendRefusal(
+  request: Request,
+  response: Response,
+  status: number,
+  body: object,
+): void {
+  response.status(status);
+  if (request.complete) {
+    response.json(body);
+    return;
+  }
+  response.setHeader('Connection', 'close');
+  if (isHeldBack(request)) {
+    response.json(body);
+    return;
+  }
+  const text = JSON.stringify(body);
+  response.type('json');
+  response.setHeader('Content-Length', Buffer.byteLength(text));
+  response.write(text);
+  passOver(request, () => {
+    response.end();
+  });
+}
+
+/** Whether the sender waits to be told to go on, which nobody has done. */
+function isHeldBack(request: Request): boolean {
+  return request.headers.expect !== undefined && request.readableFlowing === null;
+}
+
+function passOver(request: Request, then: () => void): void {
+  let bytes = 0;
+  const count = (piece: Buffer): void => {
+    bytes += piece.length;
+    if (bytes > MAX_REST_BYTES) stop();
+  };
+  const late = setTimeout(() => {
+    stop();
+  }, MAX_REST_MS);
+  const stop = (): void => {
+    clearTimeout(late);
+    forget();
+    request.off('data', count);
+    request.pause();
+    then();
+  };
+  const forget = finished(request, { writable: false }, stop);
+  request.on('data', count);
+  request.resume();
+}
