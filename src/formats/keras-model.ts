@@ -192,6 +192,9 @@ function classFault(className: string, config: JsonObject): string | undefined {
   if (!LAYER_CLASSES.has(className)) {
     return `is of class ${quoted(className)}, which TensorFlow.js does not have. ${CONVERT_TO_GRAPH}`;
   }
+  if (className === 'Conv3DTranspose') {
+    return `is a Conv3DTranspose, which TensorFlow.js computes wrongly on WebAssembly. ${CONVERT_TO_GRAPH}`;
+  }
   if (/^GRU(?:Cell)?$/.test(className) && member(config, 'resetAfter') === true) {
     return `is a ${className} with reset_after=true, which TensorFlow.js cannot compute. ${CONVERT_TO_GRAPH}`;
   }

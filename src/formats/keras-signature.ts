@@ -77,7 +77,7 @@ function inputShape(layer: KerasLayer, faults: FaultLog): Shape {
 }
 
 /** What TensorFlow.js takes as the shape of an input, in the order in which it looks. */
-function batchShape({ className, config }: KerasLayer): readonly unknown[] | null {
+export function batchShape({ className, config }: KerasLayer): readonly unknown[] | null {
   const whole = member(config, 'batchInputShape');
   if (Array.isArray(whole)) return asArray(whole);
   const batch = member(config, 'batchSize') ?? null;

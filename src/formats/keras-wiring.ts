@@ -158,7 +158,7 @@ class Functional {
 }
 
 /** Call 0 of a model inside a model is the one that made it, which the outer one cannot refer to. */
-function firstCall({ model }: KerasLayer): number {
+export function firstCall({ model }: KerasLayer): number {
   return model ? 1 : 0;
 }
 

@@ -4,6 +4,8 @@ import { parseJsonFile } from '../json-file';
 import { asObject, isObject, type JsonObject, without } from '../json-value';
 import { type KerasModel, readKerasModel } from '../keras-model';
 import { type WeightEntry } from '../weights-manifest';
+import { refuseInnerAxes } from './flow/refuse-inner-axes';
+import { refuseLostMasks } from './flow/refuse-lost-masks';
 import { type Hdf5File, type Hdf5Tensor } from './hdf5-file';
 import { type KerasJob } from './keras-job';
 import { KerasTooLargeError } from './keras.errors';
@@ -61,8 +63,12 @@ export function planKerasFile(file: Hdf5File, job: KerasJob): KerasPlan | null {
   const original: JsonObject = { keras_version: kerasVersion, model_config: modelConfig };
 
   const at = `${path}: modelTopology`;
-  const { topology, originalClasses } = rewriteTopology(original, at, faults);
+  const { topology, originalClasses, masked } = rewriteTopology(original, at, faults);
   const model = readKerasModel(topology, at, faults);
+  if (model) {
+    refuseLostMasks(model, masked, faults);
+    refuseInnerAxes(model, faults);
+  }
   faults.throwIfAny();
   if (!model) return null;
   const originalClass: OriginalClass = ({ config: layer, className }) =>

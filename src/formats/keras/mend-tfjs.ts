@@ -4,6 +4,8 @@ import { asArray, asObject, type JsonObject, without } from '../json-value';
 import { readKerasModel } from '../keras-model';
 import { type InspectedFile } from '../artifact-format';
 import { checkWeightsManifest, type WeightEntry } from '../weights-manifest';
+import { refuseInnerAxes } from './flow/refuse-inner-axes';
+import { refuseLostMasks } from './flow/refuse-lost-masks';
 import { describeModel } from './layers-files';
 import { rewriteTopology } from './rewrite-topology';
 import { namesByLayer, namesByPlace, type OriginalClass } from './weight-names';
@@ -36,12 +38,16 @@ export function mendTfjs(
   const faults = new FaultLog();
   const { weights } = checkWeightsManifest(model['weightsManifest'], entry, files, faults);
   const at = `${entry}: modelTopology`;
-  const { topology, originalClasses } = rewriteTopology(
+  const { topology, originalClasses, masked } = rewriteTopology(
     asObject(model['modelTopology']),
     at,
     faults,
   );
   const layers = readKerasModel(topology, at, faults);
+  if (layers) {
+    refuseLostMasks(layers, masked, faults);
+    refuseInnerAxes(layers, faults);
+  }
   const groupsOfFiles = asArray(model['weightsManifest']).map(asObject);
   const specs = groupsOfFiles.flatMap(({ weights: list }) => asArray(list).map(asObject));
   if (specs.some(({ dtype }) => dtype === 'string')) {

@@ -4,6 +4,7 @@ import { type JsonObject } from '../json-value';
 import { MODEL_CLASSES } from '../layer-classes';
 import { rewriteActivations } from './rewrites/activations';
 import { rewriteBidirectional } from './rewrites/bidirectional';
+import { refuseCallArguments } from './rewrites/call-arguments';
 import { rewriteCalls, rewriteEnds } from './rewrites/calls';
 import { dropModelPolicy, rewriteDtypePolicy } from './rewrites/dtype-policy';
 import { rewriteIdleLayers } from './rewrites/idle-layers';
@@ -27,6 +28,8 @@ export interface RewrittenTopology {
   readonly topology: JsonObject;
   /** Classes that layers had in Keras, by the configuration of the layer that replaced them. */
   readonly originalClasses: WeakMap<object, string>;
+  /** Configurations of layers to which the file itself hands a mask. */
+  readonly masked: WeakSet<object>;
 }
 
 /** Each looks at one layer by itself; the order matters only where one's result is another's case. */
@@ -57,14 +60,20 @@ export function rewriteTopology(
   const version = topology['keras_version'];
   const isKeras3 =
     findKeras3Marks(original).length > 0 || (typeof version === 'string' && version >= '3');
-  const notes: Rewriting = { faults, isKeras3, originalClasses: new WeakMap() };
+  const notes: Rewriting = {
+    faults,
+    isKeras3,
+    originalClasses: new WeakMap(),
+    masked: new WeakSet(),
+  };
   const wrapped = asMutable(topology['model_config']);
   const root = wrapped ?? topology;
   for (const model of modelsOf(root, wrapped ? `${path}.model_config` : path)) {
     dropModelPolicy(model.config);
-    dropImplicitMasks(model);
+    dropImplicitMasks(model, notes);
     const kept = new Set(layersOf(model.config) ?? model.layers.map(({ json }) => json));
     const layers = model.layers.filter(({ json }) => kept.has(json));
+    refuseCallArguments({ ...model, layers }, notes);
     rewriteCalls({ ...model, layers }, notes);
     rewriteEnds(model);
     for (const layer of withParts(layers)) {
@@ -72,7 +81,7 @@ export function rewriteTopology(
       for (const rewrite of LAYER_REWRITES) rewrite(layer, notes);
     }
   }
-  return { topology, originalClasses: notes.originalClasses };
+  return { topology, originalClasses: notes.originalClasses, masked: notes.masked };
 }
 
 function layersOf(config: MutableJson): readonly unknown[] | null {

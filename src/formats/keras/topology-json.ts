@@ -26,6 +26,8 @@ export interface Rewriting {
   readonly isKeras3: boolean;
   /** Classes that layers had in Keras, by the configuration of the layer that replaced them. */
   readonly originalClasses: WeakMap<object, string>;
+  /** Configurations of layers that were handed a mask which TensorFlow.js passes along by itself. */
+  readonly masked: WeakSet<object>;
 }
 
 export function asMutable(value: unknown): MutableJson | null {
@@ -54,14 +56,14 @@ export function replaceClass(layer: LayerDraft, className: string, notes: Rewrit
   layer.json['class_name'] = className;
 }
 
-/** Every model of a topology, the inner ones before those that contain them. */
+/** Every model of a topology, also inside wrappers; the inner ones before those that contain them. */
 export function modelsOf(root: MutableJson, path: string): ModelDraft[] {
   const { config } = root;
   // Old Sequential models are configured by the bare list of their layers.
   const list = Array.isArray(config) ? (config as unknown[]) : asMutable(config)?.['layers'];
   const at = Array.isArray(config) ? `${path}.config` : `${path}.config.layers`;
   const layers = draftLayers(list, at);
-  const inner = layers
+  const inner = withParts(layers)
     .filter((layer) => MODEL_CLASSES.has(classOf(layer)))
     .flatMap((layer) => modelsOf(layer.json, layer.path));
   return [...inner, { path, config: asMutable(config) ?? {}, layers }];

@@ -39,6 +39,11 @@ export function namesByPlace(
     }
   };
   const takeLayer = (layer: KerasLayer, at: string): void => {
+    const [wrapped] = layer.parts;
+    if (layer.className === 'TimeDistributed' && wrapped?.model) {
+      visit(wrapped.model, `${at}/layer/layers`);
+      return;
+    }
     const names = layerVariables(layer, layer.name, faults).map(({ name }) => name);
     const dropped = isNormalization(layer, originalClass) ? 1 : 0;
     const groups = variableGroups(layer, at, faults);

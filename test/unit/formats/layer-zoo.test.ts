@@ -18,7 +18,6 @@ const CLASSES: readonly (readonly [name: string, row: readonly number[], make: (
   ['Conv2D', [8, 8, 2], () => layers.conv2d({ filters: 3, kernelSize: [2, 3] })],
   ['Conv3D', [8, 8, 8, 2], () => layers.conv3d({ filters: 3, kernelSize: 2 })],
   ['Conv2DTranspose', [8, 8, 2], () => layers.conv2dTranspose({ filters: 3, kernelSize: 2 })],
-  ['Conv3DTranspose', [4, 4, 4, 2], () => layers.conv3dTranspose({ filters: 3, kernelSize: 2 })],
   [
     'DepthwiseConv2D',
     [8, 8, 2],

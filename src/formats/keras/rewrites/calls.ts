@@ -21,19 +21,16 @@ const RECURRENT = /^(?:RNN|SimpleRNN|GRU|LSTM|ConvLSTM2D|Bidirectional)$/;
  * Brings the calls of a functional model of Keras 3 to the form before it: lists of
  * `[layer, call, tensor, arguments]`.
  *
- * A model inside the model is called from 1 on: call 0 is the one that made it, which Keras 3 no
- * longer counts.
+ * A model inside the model is called from 1 on: call 0 is the one that made it. Arguments of Keras 3
+ * no longer count that call; the ends of a model still do, where the inner model is functional.
  */
 export function rewriteCalls(model: ModelDraft, notes: Rewriting): void {
   const layers = asArray(model.config['layers']).length === 0 ? [] : model.layers;
   const isNewForm = layers.some(({ json }) => asArray(json['inbound_nodes']).some(readCall));
   if (!isNewForm) return;
-  const inner = new Set(layers.filter((layer) => MODEL_CLASSES.has(classOf(layer))).map(nameOf));
-  const renumber = ([layer, call, tensor]: History): History => [
-    layer,
-    inner.has(layer) ? call + 1 : call,
-    tensor,
-  ];
+  const inner = layers.filter((layer) => MODEL_CLASSES.has(classOf(layer)));
+  const renumberArgument = renumberCalls(inner);
+  const renumberEnd = renumberCalls(inner.filter((layer) => classOf(layer) === 'Sequential'));
   for (const layer of layers) {
     const nodes = asArray(layer.json['inbound_nodes']);
     layer.json['inbound_nodes'] = nodes.map((node, index) => {
@@ -41,14 +38,19 @@ export function rewriteCalls(model: ModelDraft, notes: Rewriting): void {
       if (!call) return node;
       return references(layer, call, `${layer.path}.inbound_nodes[${index}]`, notes).map(
         ([name, number, tensor, kwargs]): Reference =>
-          [...renumber([name, number, tensor]), kwargs] as Reference,
+          [...renumberArgument([name, number, tensor]), kwargs] as Reference,
       );
     });
   }
   for (const key of ['input_layers', 'output_layers']) {
     const ends = endsOf(model.config[key]);
-    model.config[key] = ends.map(renumber);
+    model.config[key] = ends.map(renumberEnd);
   }
+}
+
+function renumberCalls(models: readonly LayerDraft[]): (tensor: History) => History {
+  const names = new Set(models.map(nameOf));
+  return ([layer, call, tensor]) => [layer, names.has(layer) ? call + 1 : call, tensor];
 }
 
 /** One end is written without its list by Keras 3; named ends as an object. */

@@ -1,5 +1,12 @@
 import { asArray } from '../../json-value';
-import { asMutable, classOf, type LayerDraft, type ModelDraft, nameOf } from '../topology-json';
+import {
+  asMutable,
+  classOf,
+  type LayerDraft,
+  type ModelDraft,
+  nameOf,
+  type Rewriting,
+} from '../topology-json';
 import { historyOf, readCall } from './keras-tensor';
 
 /** Operations that Keras 3 computes a mask with. */
@@ -12,7 +19,10 @@ const MASK_OPERATIONS = new Set(['NotEqual', 'Any']);
  * Only masks that come from such a layer: one that the model computes otherwise stays, and is
  * refused as the operation that it is.
  */
-export function dropImplicitMasks({ config, layers }: ModelDraft): void {
+export function dropImplicitMasks(
+  { config, layers }: ModelDraft,
+  { masked: given }: Rewriting,
+): void {
   const masked = new Set(layers.filter(makesMask).flatMap(inputsOf));
   const dropped = new Set<string>();
   // Layers stand behind what they need, so one pass sees an Any after its NotEqual.
@@ -29,7 +39,9 @@ export function dropImplicitMasks({ config, layers }: ModelDraft): void {
     for (const node of asArray(layer.json['inbound_nodes'])) {
       const kwargs = asMutable(asMutable(node)?.['kwargs']);
       const mask = historyOf(kwargs?.['mask']);
-      if (kwargs && mask && dropped.has(mask[0])) delete kwargs['mask'];
+      if (!kwargs || !mask || !dropped.has(mask[0])) continue;
+      delete kwargs['mask'];
+      given.add(layer.config);
     }
   }
   config['layers'] = kept.map(({ json }) => json);

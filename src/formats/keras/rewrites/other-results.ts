@@ -24,6 +24,16 @@ const CHECKS: readonly Check[] = [
   (config) => (config['time_major'] === true ? 'takes time as the first dimension' : null),
   (config) => ((config['groups'] ?? 1) !== 1 ? 'convolves in groups' : null),
   (config, className) =>
+    /^(?:DepthwiseConv2D|Conv2DTranspose)$/.test(className) && isDilated(config['dilation_rate'])
+      ? 'is dilated'
+      : null,
+  (config, className) =>
+    className === 'Conv2DTranspose' && padsOtherwise(config)
+      ? 'has an output_padding that changes its output'
+      : null,
+  (_, className) => (className === 'CategoryEncoding' ? 'encodes categories' : null),
+  (_, className) => (className === 'CenterCrop' ? 'cuts out the centre' : null),
+  (config, className) =>
     className === 'Rescaling' &&
     (typeof config['scale'] !== 'number' || typeof (config['offset'] ?? 0) !== 'number')
       ? 'scales each channel by its own factor'
@@ -39,4 +49,23 @@ export function refuseOtherResults(layer: LayerDraft, { faults }: Rewriting): vo
       `${titleOf(layer)} ${what}, which TensorFlow.js does not do. ${CONVERT_TO_GRAPH}`,
     );
   }
+}
+
+function isDilated(rate: unknown): boolean {
+  return [rate ?? 1].flat().some((dilation) => dilation !== 1);
+}
+
+/** Without output_padding, which is all that TensorFlow.js knows, the output has one certain size. */
+function padsOtherwise(config: Readonly<Record<string, unknown>>): boolean {
+  const given = config['output_padding'] ?? null;
+  if (given === null) return false;
+  return [0, 1].some((axis) => {
+    const along = (value: unknown): number =>
+      Number(Array.isArray(value) ? (value as unknown[])[axis] : value);
+    const kernel = along(config['kernel_size']);
+    const stride = along(config['strides'] ?? 1);
+    const usual =
+      config['padding'] === 'same' ? stride - (kernel % 2) : Math.max(0, stride - kernel);
+    return along(given) !== usual;
+  });
 }
