@@ -166,6 +166,25 @@ describe('a request that is refused while its body is being sent', () => {
     expect(text).toContain('"requestId"');
   });
 
+  it('can send the rest after it was told so, and is not reset', async () => {
+    const { hostname, port } = new URL(service.url);
+    const socket = connect(Number(port), hostname);
+    const faults: unknown[] = [];
+    socket.on('error', (error) => faults.push(error));
+    socket.write(
+      'POST /api/models/early/versions?promote= HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\nabc',
+    );
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    // A request on another connection: whatever follows the answer at once has followed it now.
+    await fetch(`${service.url}/health/live`);
+    const wasOpen = socket.writable;
+    socket.write(Buffer.alloc(149_997));
+    await once(socket, 'close');
+
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 /);
+    expect([wasOpen, faults]).toEqual([true, []]);
+  });
+
   it('is told so and cut off when its body never ends (38)', async () => {
     const { hostname, port } = new URL(service.url);
     const socket = connect(Number(port), hostname);
