@@ -171,6 +171,7 @@ describe('a request that is refused while its body is being sent', () => {
     const socket = connect(Number(port), hostname);
     const faults: unknown[] = [];
     socket.on('error', (error) => faults.push(error));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.write(
       'POST /api/models/early/versions?promote= HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\nabc',
     );
@@ -179,7 +180,7 @@ describe('a request that is refused while its body is being sent', () => {
     await fetch(`${service.url}/health/live`);
     const wasOpen = socket.writable;
     socket.write(Buffer.alloc(149_997));
-    await once(socket, 'close');
+    await closed;
 
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 /);
     expect([wasOpen, faults]).toEqual([true, []]);

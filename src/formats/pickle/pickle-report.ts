@@ -62,3 +62,24 @@ function listed(names: readonly string[]): string[] {
 function printable(name: string): string {
   return /^[\w.<>-]+$/.test(name) && name.length <= MAX_NAME ? name : quoted(name);
 }
+
+/** Fewer instructions than these could be any short text. */
+const MIN_STEPS = 4;
+
+/**
+ * Whether bytes that do not say that they are a pickle are one all the same: unpickling takes them
+ * without the two bytes that most begin with, and runs what comes before anything that is damaged.
+ */
+export function isLikelyPickle(findings: PickleFindings): boolean {
+  const { globals, endsCleanly, steps, calls, isBinary } = findings;
+  const areNames = globals.map(({ module, name }) => isName(module) && isName(name));
+  const isHarmful = globals.some(
+    (global, index) => areNames[index] === true && isDangerous(global),
+  );
+  if (endsCleanly && (steps >= MIN_STEPS || isHarmful)) return true;
+  return calls && (isHarmful || (isBinary && areNames.every((is) => is)));
+}
+
+function isName(text: string): boolean {
+  return /^[\p{L}_][\p{L}\d_.]*$/u.test(text);
+}

@@ -7,11 +7,14 @@ import {
   type PickleValue,
   setEntries,
 } from './pickle-values';
+import { readQuotedText, readUnicodeLine } from './pickle-text';
 
 /** Longest text that is kept: names are short, and nothing else of a pickle is of interest. */
 const MAX_TEXT_BYTES = 512;
 /** Longest line of the text protocols that is kept until its end. */
 const MAX_LINE_BYTES = 64 * 1024;
+/** What is read of a line: each character of a name can take ten when it is escaped. */
+const MAX_LINE_READ = 10 * MAX_TEXT_BYTES;
 const MAX_STACK = 1_000_000;
 const MAX_MEMO = 200_000;
 const MAX_GLOBALS = 1_000;
@@ -32,6 +35,10 @@ export interface PickleFindings {
   /** Whether an end was reached and nothing came behind it. */
   readonly endsCleanly: boolean;
   readonly steps: number;
+  /** Whether something that it imports, or that could not be made out, would be called. */
+  readonly calls: boolean;
+  /** Whether an instruction of it is one that no text holds. */
+  readonly isBinary: boolean;
 }
 
 /** One pickle under way: joblib puts pickles of arrays of objects inside others. */
@@ -68,6 +75,8 @@ export class PickleWalker {
   private damage: string | null = null;
   private state: 'walking' | 'padding' | 'skipping-line' | 'between' | 'over' = 'walking';
   private cleanEnd = false;
+  private calls = false;
+  private isBinary = false;
   private afterPadding = 0;
 
   get isOver(): boolean {
@@ -94,10 +103,19 @@ export class PickleWalker {
     if (this.state !== 'over' && this.state !== 'between') {
       this.damage ??= 'it ends in the middle of an instruction';
     }
-    const { globals, protocol, incomplete, damage, steps } = this;
+    const { globals, protocol, incomplete, damage, steps, calls, isBinary } = this;
     const endsCleanly =
       damage === null && (this.state === 'between' ? this.pickles > 0 : this.cleanEnd);
-    return { globals: [...globals.values()], protocol, incomplete, damage, steps, endsCleanly };
+    return {
+      globals: [...globals.values()],
+      protocol,
+      incomplete,
+      damage,
+      steps,
+      endsCleanly,
+      calls,
+      isBinary,
+    };
   }
 
   private advance(): void {
@@ -146,6 +164,7 @@ export class PickleWalker {
       return undefined;
     }
     const opcode = this.pending[this.at++] ?? 0;
+    if (opcode >= 0x80) this.isBinary = true;
     const frame = this.frame();
     const stack = frame.stack;
     switch (opcode) {
@@ -226,11 +245,11 @@ export class PickleWalker {
       case 0x53: // STRING
         return this.line((text) => {
           if (!/^(['"]).*\1$/s.test(text)) this.fail('a text in it has no quotes');
-          this.keep(text.slice(1, -1));
+          this.keep(readQuotedText(text.slice(1, -1)));
         });
       case 0x56: // UNICODE
-        return this.line((text) => {
-          this.keep(text);
+        return this.lines(1, (_, [line]) => {
+          this.keep(readUnicodeLine(line ?? new Uint8Array(0)));
         });
       case 0x54: // BINSTRING
       case 0x58: // BINUNICODE
@@ -334,25 +353,25 @@ export class PickleWalker {
       case 0x69: // INST
         return this.lines(2, ([module = '', name = '']) => {
           const args = this.popToMark();
-          this.keep(anObject(this.foundGlobal(module, name), aTuple(args)));
+          this.call(this.foundGlobal(module, name), aTuple(args));
         });
       case 0x6f: {
         // OBJ
         const [type = null, ...args] = this.popToMark();
-        this.keep(anObject(type, aTuple(args)));
+        this.call(type, aTuple(args));
         return undefined;
       }
       case 0x52: // REDUCE
       case 0x81: {
         // NEWOBJ
         const [type = null, args = null] = this.popMany(2);
-        this.keep(anObject(type, args));
+        this.call(type, args);
         return undefined;
       }
       case 0x92: {
         // NEWOBJ_EX
         const [type = null, args = null] = this.popMany(3);
-        this.keep(anObject(type, args));
+        this.call(type, args);
         return undefined;
       }
       case 0x62: // BUILD
@@ -421,6 +440,13 @@ export class PickleWalker {
     } else {
       this.frames.push(newFrame());
     }
+  }
+
+  private call(type: PickleValue, args: PickleValue): void {
+    const isGlobal = typeof type === 'object' && type?.kind === 'global';
+    // Of a stack that was shorter than the call takes, nothing was called.
+    if (this.damage === null && (isGlobal || this.incomplete !== null)) this.calls = true;
+    this.keep(anObject(type, args));
   }
 
   private foundGlobal(module: string, name: string): PickleGlobal {
@@ -546,8 +572,11 @@ export class PickleWalker {
     });
   }
 
-  private lines(count: number, read: (texts: string[]) => void): typeof MORE | undefined {
-    const texts: string[] = [];
+  private lines(
+    count: number,
+    read: (texts: string[], lines: Uint8Array[]) => void,
+  ): typeof MORE | undefined {
+    const lines: Uint8Array[] = [];
     let start = this.at;
     for (let index = 0; index < count; index++) {
       const end = this.pending.indexOf(0x0a, start);
@@ -559,11 +588,14 @@ export class PickleWalker {
         this.keep(null);
         return undefined;
       }
-      texts.push(decoder.decode(this.pending.subarray(start, Math.min(end, start + 1024))));
+      lines.push(this.pending.subarray(start, Math.min(end, start + MAX_LINE_READ)));
       start = end + 1;
     }
     this.at = start;
-    read(texts);
+    read(
+      lines.map((line) => decoder.decode(line)),
+      lines,
+    );
     return undefined;
   }
 

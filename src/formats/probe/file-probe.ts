@@ -1,17 +1,16 @@
 import { PickleWalker } from '../pickle/pickle-walker';
-import { type PickleReport, reportPickle } from '../pickle/pickle-report';
-import { FILE_KINDS, type FileKind, type FileTraits } from './file-kind';
+import { isLikelyPickle, type PickleReport, reportPickle } from '../pickle/pickle-report';
+import { FILE_KINDS, type FileTraits } from './file-kind';
 import { InflatedWalk } from './inflated-walk';
 import { namesTopology } from './names-topology';
 import { recogniseHead } from './recognise-head';
 import { TailBuffer } from './tail-buffer';
-import { isZip, listZip, storedMember } from './zip-listing';
+import { isZip, listZip } from './zip-listing';
+import { notesOfZip } from './zip-notes';
+import { ZipWalk } from './zip-walk';
 
 /** What of a file's beginning is looked at; of a zip, its end as well. */
 export const HEAD_BYTES = 64 * 1024;
-
-/** Fewer instructions than these could be any short text. */
-const MIN_TEXT_PICKLE_STEPS = 4;
 
 /** Compressions that joblib can write and that are not unpacked here. */
 const COMPRESSED: readonly (readonly [string, readonly number[]])[] = [
@@ -22,8 +21,9 @@ const COMPRESSED: readonly (readonly [string, readonly number[]])[] = [
 ];
 
 type Scan =
-  | { readonly kind: 'binary' | 'text' | 'member'; readonly walker: PickleWalker }
-  | { readonly kind: 'inflated'; readonly walk: InflatedWalk };
+  | { readonly kind: 'binary' | 'guess'; readonly walker: PickleWalker }
+  | { readonly kind: 'inflated'; readonly walk: InflatedWalk }
+  | { readonly kind: 'zip'; readonly walk: ZipWalk };
 
 /**
  * Watches one file stream by and tells what it is, from its content and never from its name.
@@ -60,17 +60,17 @@ export class FileProbe {
 
   private async recognise(head: Uint8Array, bytes: number): Promise<FileTraits> {
     const { scan } = this;
-    if (isZip(head)) return this.recogniseZip(scan);
+    if (scan?.kind === 'zip') return await this.recogniseZip(scan.walk);
     if (scan?.kind === 'binary') return ofPickle(reportPickle(scan.walker.finish()));
     if (scan?.kind === 'inflated') return await recogniseInflated(scan.walk);
     const kind = recogniseHead(head, bytes);
-    if (kind !== null) return { kind, notes: [] };
-    if (scan?.kind === 'text') {
-      const findings = scan.walker.finish();
-      if (findings.endsCleanly && findings.steps >= MIN_TEXT_PICKLE_STEPS) {
-        return ofPickle(reportPickle(findings));
-      }
+    const guessed = scan?.kind === 'guess' ? scan.walker.finish() : null;
+    if (guessed && isLikelyPickle(guessed)) {
+      const report = reportPickle(guessed);
+      if (kind === null) return ofPickle(report);
+      return { kind, notes: ['can be read as a Python pickle as well', ...report.notes] };
     }
+    if (kind !== null) return { kind, notes: [] };
     const compression = COMPRESSED.find(([, magic]) =>
       magic.every((byte, at) => head[at] === byte),
     );
@@ -82,18 +82,15 @@ export class FileProbe {
     };
   }
 
-  private recogniseZip(scan: Scan | null): FileTraits {
-    const members = listZip(this.head, this.last.bytes(), this.bytes);
-    const has = (pattern: RegExp): boolean => members.some((name) => pattern.test(name));
-    if (has(/^model\.weights\.h5$/) && has(/^config\.json$/)) {
-      return { kind: 'keras-archive', notes: [] };
-    }
-    if (!has(/(?:^|\/)data\.pkl$/)) return { kind: null, notes: [] };
-    const kind: FileKind = has(/(?:^|\/)(?:constants\.pkl|code\/)/) ? 'torchscript' : 'torch';
-    if (scan?.kind !== 'member') {
-      return { kind, notes: ['holds a pickle that stands too deep inside to be looked at'] };
-    }
-    return { kind, notes: reportPickle(scan.walker.finish()).notes };
+  private async recogniseZip(walk: ZipWalk): Promise<FileTraits> {
+    const listed = listZip(this.last.bytes(), this.bytes);
+    const names = [...walk.names, ...listed.map(({ name }) => name)];
+    const has = (pattern: RegExp): boolean => names.some((name) => pattern.test(name));
+    const notes = await notesOfZip(walk, listed);
+    if (has(/^model\.weights\.h5$/) && has(/^config\.json$/))
+      return { kind: 'keras-archive', notes };
+    if (!has(/(?:^|\/)data\.pkl$/i)) return { kind: null, notes };
+    return { kind: has(/(?:^|\/)(?:constants\.pkl|code\/)/) ? 'torchscript' : 'torch', notes };
   }
 
   /** Decides by the head whether the rest is worth following. */
@@ -102,21 +99,23 @@ export class FileProbe {
     const { head } = this;
     const [first = 0, second = 0] = head;
     if (isZip(head)) {
-      const member = storedMember(head, 'data.pkl');
-      if (member) this.begin('member', member);
+      const walk = new ZipWalk();
+      this.scan = { kind: 'zip', walk };
+      this.last.push(head);
+      await walk.push(head);
     } else if (first === 0x80 && second <= 5 && head.length > 1) {
       this.begin('binary', head);
     } else if ((first === 0x1f && second === 0x8b) || (first === 0x78 && isZlib(first, second))) {
-      const walk = new InflatedWalk(first === 0x1f);
+      const walk = new InflatedWalk(first === 0x1f ? 'gzip' : 'zlib');
       this.scan = { kind: 'inflated', walk };
       await walk.push(head);
-    } else if ('(]}cNIFLSVlid'.includes(String.fromCharCode(first)) && head.length > 0) {
-      this.begin('text', head);
+    } else if (head.length > 0) {
+      // Most files end such a walk with their first bytes.
+      this.begin('guess', head);
     }
-    if (isZip(head)) this.last.push(head);
   }
 
-  private begin(kind: 'binary' | 'text' | 'member', bytes: Uint8Array): void {
+  private begin(kind: 'binary' | 'guess', bytes: Uint8Array): void {
     const walker = new PickleWalker();
     walker.push(bytes);
     this.scan = { kind, walker };
@@ -126,7 +125,7 @@ export class FileProbe {
     if (piece.length === 0) return;
     if (this.last.isUsed) this.last.push(piece);
     const { scan } = this;
-    if (scan?.kind === 'inflated') await scan.walk.push(piece);
+    if (scan?.kind === 'inflated' || scan?.kind === 'zip') await scan.walk.push(piece);
     else scan?.walker.push(piece);
   }
 }
@@ -134,11 +133,11 @@ export class FileProbe {
 async function recogniseInflated(walk: InflatedWalk): Promise<FileTraits> {
   await walk.finish();
   const { cutShort } = walk;
-  if (!walk.isPickle) {
+  const findings = walk.walker.finish();
+  if (!walk.saysPickle && !isLikelyPickle(findings)) {
     const isUnseen = cutShort !== null && walk.isEmpty;
     return { kind: null, notes: isUnseen ? [`was not looked into: ${cutShort}`] : [] };
   }
-  const findings = walk.walker.finish();
   const report = reportPickle(
     cutShort === null ? findings : { ...findings, damage: null, incomplete: cutShort },
   );

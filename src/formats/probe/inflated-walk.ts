@@ -1,26 +1,35 @@
-import { createGunzip, createInflate, type Gunzip, type Inflate } from 'node:zlib';
+import {
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  type Gunzip,
+  type Inflate,
+  type InflateRaw,
+} from 'node:zlib';
 
 import { PickleWalker } from '../pickle/pickle-walker';
 
 /** Inflated bytes that are looked at; a few kilobytes can hold gigabytes of nothing. */
 const MAX_INFLATED_BYTES = 1024 * 1024 * 1024;
 
+const INFLATE = { gzip: createGunzip, zlib: createInflate, deflate: createInflateRaw };
+
 /**
- * Walks through a pickle inside a zlib or gzip stream, as joblib writes it, a few kilobytes at a
+ * Walks through a pickle inside a compressed stream, as joblib writes it, a few kilobytes at a
  * time. What turns out to be something else is not inflated further.
  */
 export class InflatedWalk {
   readonly walker = new PickleWalker();
-  /** Whether what was inflated so far begins as a pickle does. */
-  isPickle = false;
+  /** Whether what was inflated begins as most pickles do. */
+  saysPickle = false;
   /** Why not everything was inflated. */
   cutShort: string | null = null;
   private inflated = 0;
   private done = false;
-  private readonly stream: Inflate | Gunzip;
+  private readonly stream: Inflate | InflateRaw | Gunzip;
 
-  constructor(isGzip: boolean) {
-    this.stream = isGzip ? createGunzip() : createInflate();
+  constructor(form: keyof typeof INFLATE) {
+    this.stream = INFLATE[form]();
     this.stream.on('data', (piece: Buffer) => {
       this.take(piece);
     });
@@ -68,11 +77,9 @@ export class InflatedWalk {
 
   private take(piece: Buffer): void {
     if (this.done) return;
-    if (this.inflated === 0) this.isPickle = piece[0] === 0x80;
+    if (this.inflated === 0) this.saysPickle = piece[0] === 0x80;
     this.inflated += piece.length;
-    if (!this.isPickle) {
-      this.end();
-    } else if (this.inflated > MAX_INFLATED_BYTES) {
+    if (this.inflated > MAX_INFLATED_BYTES) {
       this.cutShort = `only the first ${MAX_INFLATED_BYTES} bytes of it were unpacked`;
       this.end();
     } else {

@@ -69,6 +69,24 @@ describe('PickleWalker', () => {
     }
   });
 
+  it.each([
+    [
+      'a text with escapes by number',
+      bytes('V\\u0070osix\nV\\U00000073ystem\n', STACK_GLOBAL, '.'),
+    ],
+    ['a text in quotes', bytes("S'\\x70\\157six'\nS'sys\\x74em'\n", STACK_GLOBAL, '.')],
+    ['a long text', bytes('V', '\\U00000070osix\nVsystem\n', STACK_GLOBAL, '.')],
+  ])('reads a name that is written as %s', (_, pickle) => {
+    expect(names(walk(pickle))).toEqual(['posix.system']);
+    expect(names(walk(pickle, 1))).toEqual(['posix.system']);
+  });
+
+  it('leaves escapes alone that are none', () => {
+    const pickle = bytes('V\\\\u0070a\\n\nVb\\u00\n', STACK_GLOBAL, '.');
+
+    expect(names(walk(pickle))).toEqual(['\\\\u0070a\\n.b\\u00']);
+  });
+
   it('passes over the arrays of a joblib file, plain and of objects', () => {
     const joblib = inflateSync(readFileSync(fixturePath('trained/rf-digits/model-z3.joblib')));
 

@@ -133,6 +133,53 @@ describe('FileProbe', () => {
     }
   });
 
+  const bare = command.subarray(2);
+  it.each([
+    ['without its first two bytes', bare],
+    [
+      'without them, in a frame',
+      Buffer.concat([Buffer.from([0x95, 16, 0, 0, 0, 0, 0, 0, 0]), bare]),
+    ],
+    ['behind something it drops', Buffer.concat([Buffer.from('N0'), bare])],
+    ['behind a flag it drops', Buffer.concat([Buffer.from([0x88, 0x30]), bare])],
+    ['behind a number it drops', Buffer.concat([Buffer.from('K\x010'), bare])],
+    ['damaged once it has run', Buffer.concat([bare.subarray(0, -1), Buffer.from([0xff])])],
+    ['of text with a line behind it', Buffer.from("cos\nsystem\n(S'hi'\ntR.\n")],
+    ['of text that only imports', Buffer.from('cos\nsystem\n.')],
+    ['without them, in zlib', deflateSync(bare)],
+    ['without them, in gzip', gzipSync(bare)],
+  ])('recognises a pickle %s', async (_, bytes) => {
+    for (const pieceBytes of [1000, 1]) {
+      const traits = await probe(bytes, pieceBytes);
+
+      expect(traits.kind).toBe('pickle');
+      expect(traits.notes[0]).toMatch(/^DANGEROUS: imports (?:posix|os)\.system/);
+    }
+  });
+
+  it.each([
+    'N.',
+    'I1\n.',
+    'cat\ndog\n.',
+    '(in this case\nwe do\nR.',
+    '(idea\nnotes\n)R',
+    'import os\nos.system("ls")\n',
+    'class A:\n    pass\n',
+    'from os import path\n',
+    'cos\nsin\ntan\n',
+  ])('leaves a text what it is: %j', async (content) => {
+    expect((await probe(Buffer.from(content))).kind).toBeNull();
+  });
+
+  it('says that a model of another kind is a pickle as well', async () => {
+    const both = Buffer.concat([Buffer.from('GGUF\x03\0\0\0\0'), Buffer.from('0'), bare]);
+
+    const { kind, notes } = await probe(both);
+
+    expect(kind).toBe('gguf');
+    expect(notes.join('\n')).toMatch(/as well\nDANGEROUS: imports posix\.system/);
+  });
+
   it('says so when it cannot look into a compressed file', async () => {
     expect((await probe(badSum)).notes).toEqual([
       'was not looked into: it is compressed, and the compressed bytes are damaged',
@@ -149,6 +196,42 @@ describe('FileProbe', () => {
     ['a list', '["modelTopology"]', undefined],
   ])('takes for a topology only an object with one: %s', async (_, content, expected) => {
     expect((await probe(Buffer.from(content))).namesTopology).toBe(expected);
+  });
+
+  const plain = Buffer.from('\x80\x02K\x01.', 'latin1');
+  const STORED = { level: 0 } as const;
+  it.each([
+    ['behind 100 kB', { 'a/x': [Buffer.alloc(100_000), STORED], 'a/data.pkl': [command, STORED] }],
+    ['compressed', { 'a/data.pkl': command }],
+    ['behind a decoy', { 'a/x/data.pkl': [plain, STORED], 'a/data.pkl': [command, STORED] }],
+    ['in a member of another name', { 'a/data.pkl': plain, 'a/more.PKL': command }],
+    ['without its first two bytes', { 'a/data.pkl': [bare, STORED] }],
+  ] as const)('names what a pickle in a zip would import %s', async (_, members) => {
+    const bytes = zipSync(members as unknown as Parameters<typeof zipSync>[0]);
+    for (const pieceBytes of [60_000, 77]) {
+      const { kind, notes } = await probe(bytes, pieceBytes);
+
+      expect(kind).toBe('torch');
+      expect(notes.join('\n')).toContain('DANGEROUS: imports posix.system');
+    }
+  });
+
+  it('says that a zip has several pickles, or several members of one name', async () => {
+    const two = Buffer.from(
+      zipSync({ 'a/data.pkl': [plain, STORED], 'a/dat2.pkl': [command, STORED] }),
+    );
+    const same = Buffer.from(two.toString('latin1').replaceAll('dat2', 'data'), 'latin1');
+
+    expect((await probe(two)).notes.join('\n')).toContain('holds 2 pickles');
+    const { notes } = await probe(same);
+    expect(notes.join('\n')).toMatch(/DANGEROUS[^]*2 members with the name "a\/data\.pkl"/);
+  });
+
+  it('says that a pickle of a zip is elsewhere than it could be looked at', async () => {
+    const bytes = Buffer.from(zipSync({ 'a/data.bin': [command, STORED] }));
+    bytes.write('data.pkl', bytes.lastIndexOf('data.bin'));
+
+    expect((await probe(bytes)).notes.join()).toMatch(/a\/data\.pkl" was not looked at/);
   });
 
   it('finds the members of a zip by a directory that is longer than what is kept', async () => {
