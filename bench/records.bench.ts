@@ -15,7 +15,9 @@ import {
 import { RecordWriter } from '../src/predictions/record-writer.service';
 import { alternate, type Contender, type Sample } from './alternate';
 import { type Bench } from './bench';
+import { mebibytes } from './bench-models';
 import { type Result } from './report';
+import { type BenchService } from './start-service';
 
 const FEATURES = 30;
 const SEED_BATCH = 2_000;
@@ -36,7 +38,7 @@ export const benchRecords: Bench = async (service, { rounds, loadMs, manyRecords
       results.push(await benchWrites(client, connections, loadMs, rounds));
     }
     results.push(await benchBytes(client, rounds));
-    results.push(await benchQueries(client, manyRecords, rounds));
+    results.push(...(await benchMany(service, client, manyRecords, rounds)));
     return results;
   } finally {
     await client.close();
@@ -197,12 +199,84 @@ async function benchBytes(client: MongoClient, rounds: number): Promise<Result> 
   };
 }
 
-async function benchQueries(client: MongoClient, records: number, rounds: number): Promise<Result> {
-  const { db, predictions } = await freshRecords(client, 'bench_queries');
+/** In the database of the service itself, which exports them too; they are gone afterwards. */
+async function benchMany(
+  service: BenchService,
+  client: MongoClient,
+  records: number,
+  rounds: number,
+): Promise<Result[]> {
+  const db = client.db('gridstow');
   const collection = db.collection<PredictionDoc>('predictions');
   const ids = await seed(collection, records);
+  try {
+    const queries = await benchQueries(db, ids, records, rounds);
+    return [queries, await benchExport(service, collection, records)];
+  } finally {
+    await collection.deleteMany({ model: { $in: Array.from({ length: MODELS }, modelName) } });
+  }
+}
+
+/** One pass: it is memory that is looked at, and a pass over so many is long enough. */
+async function benchExport(
+  service: BenchService,
+  collection: Collection<PredictionDoc>,
+  records: number,
+): Promise<Result> {
+  const exported: Contender = {
+    name: 'GET /api/predictions/export, NDJSON, without inputs',
+    role: 'ours',
+    run: async () => {
+      const { rssBytes } = await service.probe();
+      const start = performance.now();
+      const response = await fetch(`${service.url}/api/predictions/export?format=ndjson`);
+      let lines = 0;
+      for await (const piece of response.body ?? []) {
+        for (const byte of piece as Uint8Array) if (byte === 0x0a) lines++;
+      }
+      const perSecond = lines / ((performance.now() - start) / 1000);
+      if (lines < records) throw new TypeError(`the export ended after ${lines} records`);
+      const { peakRssBytes, delayP99Ms } = await service.probe();
+      return {
+        perSecond,
+        details: { rssGrowthMiB: mebibytes(peakRssBytes - rssBytes), delayP99Ms },
+      };
+    },
+  };
+  const floor: Contender = {
+    name: 'the cursor of the driver, nothing made of its documents',
+    role: 'floor',
+    run: async () => {
+      const start = performance.now();
+      let read = 0;
+      for await (const { rows } of collection.find({}).sort({ _id: 1 })) read += Math.sign(rows);
+      return { perSecond: read / ((performance.now() - start) / 1000) };
+    },
+  };
+  const standing = await alternate([exported, floor], 1);
+  return {
+    question: `Export of ${records.toLocaleString('en')} records over HTTP`,
+    unit: 'records/s',
+    rounds: 1,
+    ...standing,
+    notes: ['rssGrowthMiB is the most that the resident memory of the service grew meanwhile.'],
+  };
+}
+
+function modelName(_: unknown, index: number): string {
+  return `bench-${index}`;
+}
+
+async function benchQueries(
+  db: Db,
+  ids: readonly ObjectId[],
+  records: number,
+  rounds: number,
+): Promise<Result> {
+  const collection = db.collection<PredictionDoc>('predictions');
+  const predictions = new PredictionsRepository(db, new Schema());
   const anyId = (): ObjectId => ids[randomInt(ids.length)]!;
-  const anyModel = (): string => `model-${randomInt(MODELS)}`;
+  const anyModel = (): string => modelName(null, randomInt(MODELS));
   const filters: Readonly<Record<string, () => PredictionFilter>> = {
     'no filter': () => ({}),
     model: () => ({ model: anyModel() }),
@@ -244,7 +318,6 @@ async function benchQueries(client: MongoClient, records: number, rounds: number
     ],
     rounds,
   );
-  await db.dropDatabase();
   return {
     question: `Queries over ${records.toLocaleString('en')} records, one at a time`,
     unit: 'queries/s',
@@ -295,7 +368,7 @@ function seeded(index: number, atMs: number): PredictionDoc {
   const isFailed = index % 100 === 0;
   return {
     _id,
-    model: `model-${index % MODELS}`,
+    model: modelName(null, index % MODELS),
     version: 1 + (Math.floor(index / MODELS) % VERSIONS),
     digest: `sha256:${'0'.repeat(64)}`,
     ...(index % 3 === 0 ? {} : { alias: index % 3 === 1 ? 'live' : 'canary' }),
