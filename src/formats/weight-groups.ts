@@ -2,19 +2,7 @@ import { posix } from 'node:path';
 
 import { type WeightGroup } from '../artifacts/cut-plan';
 import { isObject } from './json-value';
-
-/** Bytes of one element as it is stored, by the name in the manifest. Texts have no fixed length. */
-const ELEMENT_BYTES = {
-  float32: 4,
-  int32: 4,
-  bool: 1,
-  complex64: 8,
-  uint8: 1,
-  uint16: 2,
-  float16: 2,
-} as const;
-
-type StoredType = keyof typeof ELEMENT_BYTES;
+import { isStoredType, STORED_ELEMENT_BYTES } from './stored-types';
 
 /**
  * Where the tensors stand that a `model.json` describes, for cutting its weight files; empty for
@@ -59,11 +47,7 @@ function readTensor(weight: unknown): WeightGroup['tensors'][number] | undefined
   const type = isObject(quantization) ? quantization['dtype'] : dtype;
   if (typeof name !== 'string' || !Array.isArray(shape) || !isStoredType(type)) return undefined;
   const elements = shape.reduce<number>((product, size) => product * Number(size), 1);
-  const bytes = elements * ELEMENT_BYTES[type];
+  const bytes = elements * STORED_ELEMENT_BYTES[type];
   if (!Number.isSafeInteger(bytes) || bytes < 0) return undefined;
   return { name, bytes, dtype: type === 'complex64' ? 'float32' : type };
-}
-
-function isStoredType(type: unknown): type is StoredType {
-  return typeof type === 'string' && Object.hasOwn(ELEMENT_BYTES, type);
 }

@@ -38,6 +38,7 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
   private readonly closing = new AbortController();
   private following: Promise<void> | undefined;
   private stream: MoveStream | undefined;
+  /** Whether moves are told by the database rather than asked for. */
   private watching = false;
   private looking: Promise<void> | undefined;
   /** How often a look was asked for. */
@@ -59,11 +60,6 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
   /** Whether the versions that were live at the start have been loaded, or have failed to. */
   get isSettled(): boolean {
     return this.settled;
-  }
-
-  /** Whether moves are told by the database rather than asked for. */
-  get isWatching(): boolean {
-    return this.watching;
   }
 
   onApplicationBootstrap(): void {

@@ -42,7 +42,7 @@ export class OpCheck {
   private readonly nodes: ReadonlyMap<string, SavedNode>;
   private readonly origins = new Map<string, Origin>();
   /** Functions that TensorFlow may run in place of each other. */
-  private readonly implementations = new Map<string, readonly SavedFunction[]>();
+  private readonly implementations = new Map<string, SavedFunction[]>();
   private readonly seenCalls = new Set<string>();
   /** Functions that are being followed, each called by the one before. */
   private readonly active = new Set<string>();
@@ -58,8 +58,9 @@ export class OpCheck {
     this.origins.set(tensorName(graph.filenameTensor), 'variables');
     for (const found of graph.functions.values()) {
       if (found.implements === '') continue;
-      const others = this.implementations.get(found.implements) ?? [];
-      this.implementations.set(found.implements, [...others, found]);
+      const same = this.implementations.get(found.implements);
+      if (same) same.push(found);
+      else this.implementations.set(found.implements, [found]);
     }
   }
 
@@ -137,6 +138,8 @@ export class OpCheck {
     for (const name of called ? [op, ...node.functions] : node.functions) {
       const target = this.graph.functions.get(name);
       for (const one of target ? this.allOf(target) : []) {
+        // Each of many may stand for all of many.
+        if (++this.visits > MAX_VISITS) return;
         this.checkFunction(one, phase, isDirect ? origins : [], depth + 1);
       }
       if (!target) this.faults.add(this.path, `the graph has no function ${quoted(name)}`);

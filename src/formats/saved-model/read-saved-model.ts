@@ -9,7 +9,7 @@ import {
   textsOf,
 } from './proto-reader';
 
-/** Nodes of the graph and of its functions together; large models have some ten thousand. */
+/** Nodes of the graph, functions and their nodes together; large models have some ten thousand. */
 const MAX_NODES = 200_000;
 
 /** How deep functions may be given to functions as their attributes. */
@@ -148,6 +148,7 @@ function readFunctions(
 ): Map<string, SavedFunction> {
   const functions = new Map<string, SavedFunction>();
   for (const bytes of messagesOf(library, 1)) {
+    take(allowance);
     const read = readFunction(bytes, allowance);
     if (functions.has(read.name)) throw new FormatSyntaxError('two of its functions have one name');
     functions.set(read.name, read);
@@ -169,9 +170,13 @@ function readFunction(bytes: Uint8Array, allowance: { left: number }): SavedFunc
 
 function readNodes(bytes: Uint8Array, field: number, allowance: { left: number }): SavedNode[] {
   return messagesOf(bytes, field).map((node) => {
-    if (allowance.left-- <= 0) throw new FormatSyntaxError(`it has more than ${MAX_NODES} nodes`);
+    take(allowance);
     return readNode(node);
   });
+}
+
+function take(allowance: { left: number }): void {
+  if (allowance.left-- <= 0) throw new FormatSyntaxError(`it has more than ${MAX_NODES} nodes`);
 }
 
 function readNode(bytes: Uint8Array): SavedNode {

@@ -2,19 +2,9 @@ import type { io } from '@tensorflow/tfjs-core';
 
 import { type ByteRange, type Piece, type RoomFor } from '../../artifacts/artifact.store';
 import { ArtifactCorruptError } from '../../artifacts/artifact.errors';
+import { isStoredType, STORED_ELEMENT_BYTES } from '../../formats/stored-types';
 
 type WeightSpec = io.WeightsManifestEntry;
-
-/** Bytes of one element, by type; strings have none of their own. */
-const ELEMENT_BYTES: Readonly<Record<string, number>> = {
-  float32: 4,
-  int32: 4,
-  bool: 1,
-  complex64: 8,
-  uint8: 1,
-  uint16: 2,
-  float16: 2,
-};
 
 const LENGTH_BYTES = 4;
 
@@ -109,7 +99,8 @@ function sizeOf({ shape }: WeightSpec): number {
 }
 
 function bytesOf(spec: WeightSpec): number {
-  return sizeOf(spec) * (ELEMENT_BYTES[spec.quantization?.dtype ?? spec.dtype] ?? 4);
+  const type = spec.quantization?.dtype ?? spec.dtype;
+  return sizeOf(spec) * (isStoredType(type) ? STORED_ELEMENT_BYTES[type] : 4);
 }
 
 /** Each string stands behind its length. */

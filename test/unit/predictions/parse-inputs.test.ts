@@ -1,19 +1,10 @@
 import fc from 'fast-check';
 
 import { type Fault, type InvalidInputError } from '../../../src/common/errors';
-import { type DType, type NamedTensors, type Signature } from '../../../src/common/tensor';
+import { type NamedTensors } from '../../../src/common/tensor';
 import { MAX_ROWS, parseColumns, parseRows } from '../../../src/predictions/parse-inputs';
 import { flatJson } from '../../../src/predictions/tensor-values';
-
-function takes(
-  inputs: Readonly<Record<string, readonly number[]>>,
-  dtype: DType = 'float32',
-): Signature {
-  return {
-    inputs: Object.entries(inputs).map(([name, shape]) => ({ name, dtype, shape })),
-    outputs: [],
-  };
-}
+import { takes } from '../../support/signatures';
 
 const vector = takes({ x: [-1, 3] });
 const pair = takes({ image: [-1, 2, 2], mask: [-1, 2] });

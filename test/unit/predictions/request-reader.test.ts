@@ -1,10 +1,11 @@
 import { StoreError } from '../../../src/common/errors';
-import { type DType, type Signature } from '../../../src/common/tensor';
+import { type Signature } from '../../../src/common/tensor';
 import { type PredictRequest } from '../../../src/predictions/predict-request';
 import { tensorInput } from '../../../src/predictions/prediction-input';
 import { readRequest } from '../../../src/predictions/read-request';
 import { INLINE_BODY_BYTES, RequestReader } from '../../../src/predictions/request-reader.service';
 import { flatJson } from '../../../src/predictions/tensor-values';
+import { takes } from '../../support/signatures';
 
 const MIB = 1024 * 1024;
 const reader = new RequestReader({ maxBodyBytes: 32 * MIB });
@@ -12,16 +13,6 @@ const reader = new RequestReader({ maxBodyBytes: 32 * MIB });
 afterAll(async () => {
   await reader.onApplicationShutdown();
 });
-
-function takes(
-  inputs: Readonly<Record<string, readonly number[]>>,
-  dtype: DType = 'float32',
-): Signature {
-  return {
-    inputs: Object.entries(inputs).map(([name, shape]) => ({ name, dtype, shape })),
-    outputs: [],
-  };
-}
 
 const vector = takes({ x: [-1, 3] });
 const whole = takes({ x: [-1, 2] }, 'int32');

@@ -274,6 +274,21 @@ describe('inspectSavedModel', () => {
       expect(faultsOf(files).join()).toContain('"ReadFile"');
     });
 
+    it('but gives up where each of many implementations stands for all of them (55)', () => {
+      const many = Array.from({ length: 1_500 }, (_, index) => `f_${index}`);
+      const calls = many.map((name) => ({ ...calling(name), name: `call_${name}` }));
+      const files = forged({
+        nodes: [
+          PLACEHOLDER,
+          { ...unary('y', 'Relu'), inputs: ['x', ...calls.map(({ name }) => `^${name}`)] },
+          ...calls,
+        ],
+        functions: many.map((name) => ({ name, implements: 'thing', nodes: [] })),
+      });
+
+      expect(faultsOf(files).join()).toContain('would visit more than');
+    });
+
     it('a field whose number has more than 32 bits', () => {
       const node = Buffer.concat([
         nodeBytes(unary('y', 'Relu')),
