@@ -148,7 +148,7 @@ async function round(number: number): Promise<string[]> {
 }
 
 async function inDatabase<T>(look: (client: MongoClient) => Promise<T>): Promise<T> {
-  const client = createClient(embeddedUri(dataDir), { appName: 'chaos' });
+  const client = createClient(await embeddedUri(dataDir), { appName: 'chaos' });
   try {
     return await look(client);
   } finally {

@@ -56,7 +56,7 @@ async function beginUpload(model: string, bytes: number): Promise<() => void> {
 
 /** Looks into the embedded database while the service runs. */
 async function inDatabase<T>(look: (client: MongoClient) => Promise<T>): Promise<T> {
-  const client = new MongoClient(embeddedUri(dataDir));
+  const client = new MongoClient(await embeddedUri(dataDir));
   try {
     return await look(client);
   } finally {
