@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 
 import { BSON, type CommandStartedEvent, type Document, MongoClient, ObjectId } from 'mongodb';
@@ -292,28 +293,35 @@ describe('group commit', () => {
   it('acknowledges only records that are there, whatever fails in between (138, 139)', async () => {
     const before = counts.state;
     const acknowledged: string[] = [];
-    const record = async (): Promise<void> => {
-      const id = predictions.newId();
-      await recorder.record(aRecord(id, { input: freshInput() })).then(
-        () => acknowledged.push(id),
-        () => undefined,
-      );
+    let tried = 0;
+    let isOver = false;
+    const connection = async (): Promise<void> => {
+      while (!isOver) {
+        const id = predictions.newId();
+        tried += 1;
+        await recorder.record(aRecord(id, { input: freshInput() })).then(
+          () => acknowledged.push(id),
+          () => undefined,
+        );
+      }
     };
     const failure = { failCommands: ['insert'], closeConnection: true };
 
     for (let round = 0; round < 5; round++) {
-      const predicting = Array.from({ length: 40 }, async (_, n) => {
-        await new Promise((resolve) => setTimeout(resolve, n));
-        await record();
-      });
+      isOver = false;
+      const predicting = Array.from({ length: 8 }, connection);
+      const droppedBefore = counts.state.dropped;
       await whileFailing(admin, database.name, failure, async () => {
-        await new Promise((resolve) => setTimeout(resolve, 15));
+        while (counts.state.dropped === droppedBefore) await sleep(5);
       });
+      const recordedBefore = counts.state.recorded;
+      while (counts.state.recorded < recordedBefore + 8) await sleep(5);
+      isOver = true;
       await Promise.all(predicting);
     }
 
     const { predicted, recorded, dropped, waiting } = counts.state;
-    expect(predicted - before.predicted).toBe(200);
+    expect(predicted - before.predicted).toBe(tried);
     expect(predicted).toBe(recorded + dropped);
     expect(waiting).toBe(0);
     expect(acknowledged).toHaveLength(recorded - before.recorded);
