@@ -123,8 +123,10 @@ describe('a start without its database', () => {
 describe('the banner', () => {
   it('says where the service listens, which engine runs and why, and which database', async () => {
     service = await spawnService({ MONGODB_URI: testMongoUri(), GRIDSTOW_DB: 'banner' });
-    // The banner is printed line by line.
-    await sleep(200);
+    // The banner is printed line by line, and read as it comes.
+    for (let tries = 0; tries < 150 && !service.output().includes('database banner'); tries++) {
+      await sleep(200);
+    }
 
     expect(service.output()).toMatch(/listening on http:\/\/127\.0\.0\.1:\d+/);
     expect(service.output()).toMatch(/engine \w+: .+/);

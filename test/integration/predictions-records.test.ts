@@ -371,9 +371,9 @@ describe('QueuedRecorder', () => {
     const recording = queued();
     const record = aRecord(predictions.newId(), { input: freshInput() });
 
-    await whileFailing(admin, database.name, failing, async () => {
+    await whileFailing(admin, database.name, failing, async (met) => {
       await recording.record(record);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await met();
     });
     await recording.beforeApplicationShutdown();
 

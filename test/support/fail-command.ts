@@ -19,14 +19,14 @@ export function serviceAppName(databaseName: string): string {
 /**
  * Makes commands of the clients with that `appName` fail while `work` runs. Armed through `admin`,
  * which needs another name, or it would fail itself. The server has one such fail point for all
- * tests that run at the same time, so they take turns. Throws when no command met it: a test whose
- * fault never happened shows nothing.
+ * tests that run at the same time, so they take turns. `work` may wait until a first command `met`
+ * it. Throws when none did: a test whose fault never happened shows nothing.
  */
 export async function whileFailing<T>(
   admin: MongoClient,
   appName: string,
   failure: CommandFailure,
-  work: () => Promise<T>,
+  work: (met: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   /** @returns how many commands ever met the fail point */
   const command = async (mode: string, data?: object): Promise<number> => {
@@ -38,7 +38,11 @@ export async function whileFailing<T>(
   let result: T;
   try {
     before = await command('alwaysOn', { ...failure, appName });
-    result = await work();
+    result = await work(async () => {
+      const timesEntered = before + 1;
+      const wait = { waitForFailPoint: FAIL_POINT, timesEntered, maxTimeMS: TURN_MS };
+      await admin.db('admin').command(wait);
+    });
   } finally {
     after = await command('off');
     await turns(admin).deleteOne({ _id: FAIL_POINT });
