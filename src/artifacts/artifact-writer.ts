@@ -225,10 +225,11 @@ async function* metered(
 }
 
 async function* chain(
-  first: readonly Uint8Array[],
+  first: Uint8Array[],
   rest: AsyncIterator<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
-  yield* first;
+  // Taken out as they go: what is chained behind them can be a gibibyte.
+  for (let piece = first.shift(); piece; piece = first.shift()) yield piece;
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) {
     yield next.value;
   }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 
 import { type Db, type ObjectId } from 'mongodb';
@@ -15,7 +14,7 @@ import { ArtifactCorruptError } from './artifact.errors';
 import { ArtifactWriter, type WriterOptions } from './artifact-writer';
 import { BlobStore, MAX_BLOB_BYTES } from './blob.store';
 import { CodecError } from './codec/codec.errors';
-import { type SegmentCodec } from './codec/segment.codec';
+import { type DecodeOptions, type RunningDigest, type SegmentCodec } from './codec/segment.codec';
 import { type Shared, SharedMemory } from './codec/shared-memory';
 import { sealFiles } from './seal-files';
 import { type UploadClaims } from './upload-claims.port';
@@ -24,7 +23,7 @@ import { type UploadClaims } from './upload-claims.port';
 const GROUP_BYTES = 8 * 1024 * 1024;
 
 /** Memory of segments that is kept for the next upload: fresh memory costs more than copying into it. */
-const KEPT_SEGMENTS = 6;
+const KEPT_SEGMENTS = 8;
 
 /** Bytes `start` to `end` of a file, `end` excluded. */
 export interface ByteRange {
@@ -99,9 +98,10 @@ export class ArtifactStore {
   async read(ref: ArtifactRef): Promise<ArrayBuffer> {
     checkShape(ref);
     const whole = new Uint8Array(ref.rawBytes);
-    const digest = createHash('sha256');
-    for await (const { raw } of this.readSegments(ref.segments, whole)) digest.update(raw);
-    assertDigest(ref, digest.digest('hex'));
+    let at = 0;
+    const roomFor = ({ rawBytes }: SegmentRef): Uint8Array => whole.subarray(at, (at += rawBytes));
+    const pieces = this.readDigested(ref, roomFor);
+    for (let next = await pieces.next(); !next.done;) next = await pieces.next();
     return whole.buffer;
   }
 
@@ -121,8 +121,9 @@ export class ArtifactStore {
    * @throws ArtifactCorruptError naming the blob
    */
   async verifySegments(segments: readonly SegmentRef[]): Promise<void> {
-    for await (const { segment, raw } of this.readSegments(segments)) {
-      await this.assertSegment(segment, raw);
+    for await (const { group, encoded } of this.fetchGroups(segments)) {
+      const bases = await this.openBases(group, encoded);
+      await allOf(group.map((segment) => this.assertEncoded(segment, encoded, bases)));
     }
   }
 
@@ -152,22 +153,20 @@ export class ArtifactStore {
   /** Raw bytes of blobs that are no differences, by hex id; each fits in a segment. */
   async readBlobs(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {
     const raws = new Map<string, Uint8Array>();
-    for await (const { segment, raw } of this.readSegments(refs)) {
-      raws.set(segment.blob.toHexString(), raw);
+    let index = 0;
+    for await (const raw of this.readSegments(refs, inOwnMemory)) {
+      raws.set(refs[index++]?.blob.toHexString() ?? '', raw);
     }
     return raws;
   }
 
   async *readWhole(ref: ArtifactRef): AsyncGenerator<Uint8Array> {
     checkShape(ref);
-    const digest = createHash('sha256');
     let held: Uint8Array | undefined;
-    for await (const { raw } of this.readSegments(ref.segments)) {
+    for await (const raw of this.readDigested(ref, inOwnMemory)) {
       if (held) yield held;
-      digest.update(raw);
       held = raw;
     }
-    assertDigest(ref, digest.digest('hex'));
     if (held) yield held;
   }
 
@@ -179,25 +178,28 @@ export class ArtifactStore {
    */
   async *readPieces(ref: ArtifactRef, roomFor: RoomFor): AsyncGenerator<Piece> {
     checkShape(ref);
-    const digest = createHash('sha256');
+    const digest = this.codec.openDigest(ref.rawBytes);
     let held: Piece | undefined;
     let start = 0;
-    for await (const { group, encoded } of this.fetchGroups(ref.segments)) {
-      const bases = new Map<string, Promise<Uint8Array>>();
-      for (const segment of group) {
-        const length = segment.rawBytes;
-        const range = { start, end: start + length };
-        const own = roomFor(range) ? undefined : new Uint8Array(length);
-        // Room that is gone meanwhile has no bytes, which no segment fits.
-        const target = (): Uint8Array => own ?? roomFor(range) ?? new Uint8Array(0);
-        await this.decode(segment, encoded, target, bases);
-        digest.update(target());
-        if (held) yield held;
-        held = own ? { length, bytes: own } : { length };
-        start += length;
+    try {
+      for await (const { group, encoded } of this.fetchGroups(ref.segments)) {
+        const bases = await this.openBases(group, encoded);
+        for (const segment of group) {
+          const length = segment.rawBytes;
+          const range = { start, end: start + length };
+          const own = roomFor(range) ? undefined : new Uint8Array(length);
+          // Room that is gone meanwhile has no bytes, which no segment fits.
+          const target = own ?? roomFor(range) ?? new Uint8Array(0);
+          await this.decode(segment, encoded, target, { ...baseIn(bases, segment), digest });
+          if (held) yield held;
+          held = own ? { length, bytes: own } : { length };
+          start += length;
+        }
       }
+      assertDigest(ref, await digest.digest());
+    } finally {
+      digest.close();
     }
-    assertDigest(ref, digest.digest('hex'));
     if (held) yield held;
   }
 
@@ -216,34 +218,38 @@ export class ArtifactStore {
       }
       at += segment.rawBytes;
     }
-    for await (const { segment, raw } of this.readSegments(touched)) {
-      await this.assertSegment(segment, raw);
+    let index = 0;
+    for await (const raw of this.readSegments(touched, inOwnMemory)) {
+      assertSegment(touched[index++], await this.codec.hash(raw));
       yield raw.subarray(Math.max(0, start - first), Math.min(raw.length, end - first));
       first += raw.length;
     }
   }
 
-  private async assertSegment({ blob, sha256 }: BlobRef, raw: Uint8Array): Promise<void> {
-    if ((await this.codec.hash(raw)) === sha256) return;
-    throw new ArtifactCorruptError('A stored segment differs from its digest', {
-      blob: blob.toHexString(),
-    });
+  /** All segments of a file in order; the end is reached only after its digest was compared. */
+  private async *readDigested(ref: ArtifactRef, roomFor: SegmentRoom): AsyncGenerator<Uint8Array> {
+    const digest = this.codec.openDigest(ref.rawBytes);
+    try {
+      yield* this.readSegments(ref.segments, roomFor, digest);
+      assertDigest(ref, await digest.digest());
+    } finally {
+      digest.close();
+    }
   }
 
-  /** Segments in order, decoded into `whole` or into memory of their own. */
+  /** Segments in order, each decoded into its room. */
   private async *readSegments(
     segments: readonly SegmentRef[],
-    whole?: Uint8Array,
-  ): AsyncGenerator<{ readonly segment: SegmentRef; readonly raw: Uint8Array }> {
-    let at = 0;
+    roomFor: SegmentRoom,
+    digest?: RunningDigest,
+  ): AsyncGenerator<Uint8Array> {
     for await (const { group, encoded } of this.fetchGroups(segments)) {
-      const bases = new Map<string, Promise<Uint8Array>>();
+      const bases = await this.openBases(group, encoded);
+      // All at once, yet in order: that is the order in which the digest takes them in.
       const decoding = group.map((segment) => {
-        const raw = whole
-          ? whole.subarray(at, (at += segment.rawBytes))
-          : new Uint8Array(segment.rawBytes);
-        const decoded = this.decode(segment, encoded, () => raw, bases);
-        return handled(decoded.then(() => ({ segment, raw })));
+        const raw = roomFor(segment);
+        const options = { ...baseIn(bases, segment), ...(digest && { digest }) };
+        return handled(this.decode(segment, encoded, raw, options).then(() => raw));
       });
       try {
         for (const decoded of decoding) yield await decoded;
@@ -272,57 +278,92 @@ export class ArtifactStore {
     }
   }
 
-  private async fetchGroup(
-    group: readonly SegmentRef[] = [],
-  ): Promise<ReadonlyMap<string, Shared>> {
+  private async fetchGroup(group: readonly SegmentRef[] = []): Promise<EncodedBlobs> {
     const refs = group.flatMap((segment) => (segment.base ? [segment, segment.base] : [segment]));
     return refs.length === 0 ? new Map() : await this.blobs.fetch(refs);
   }
 
+  /** Raw bytes of what segments are differences to, by hex id. */
+  private async openBases(group: readonly SegmentRef[], encoded: EncodedBlobs): Promise<RawBlobs> {
+    const bases = new Map(
+      group.flatMap(({ base }) => (base ? [[base.blob.toHexString(), base]] : [])),
+    );
+    const opened = [...bases].map(async ([id, base]) => {
+      const raw = new Uint8Array(base.rawBytes);
+      await this.decode(base, encoded, raw);
+      return [id, raw] as const;
+    });
+    return new Map(await allOf(opened));
+  }
+
   private async decode(
-    { base, ...segment }: SegmentRef,
-    encoded: ReadonlyMap<string, Shared>,
-    target: () => Uint8Array,
-    bases: Map<string, Promise<Uint8Array>>,
-  ): Promise<void> {
-    let baseRaw: Promise<Uint8Array> | undefined;
-    if (base) {
-      const id = base.blob.toHexString();
-      baseRaw = bases.get(id) ?? this.decodeBase(base, encoded);
-      bases.set(id, baseRaw);
-    }
-    const usedBase = await baseRaw;
-    await this.decodeOne(segment, encoded, target(), usedBase);
-  }
-
-  private async decodeBase(
-    base: BlobRef,
-    encoded: ReadonlyMap<string, Shared>,
-  ): Promise<Uint8Array> {
-    const raw = new Uint8Array(base.rawBytes);
-    await this.decodeOne(base, encoded, raw);
-    return raw;
-  }
-
-  private async decodeOne(
     { blob }: BlobRef,
-    encoded: ReadonlyMap<string, Shared>,
+    encoded: EncodedBlobs,
     target: Uint8Array,
-    base?: Uint8Array,
+    options: DecodeOptions = {},
   ): Promise<void> {
     const id = blob.toHexString();
-    try {
-      await this.codec.decode(encoded.get(id)?.bytes ?? new Uint8Array(0), target, base);
-    } catch (cause) {
-      if (!(cause instanceof CodecError)) throw cause;
-      throw new ArtifactCorruptError(cause.message, { blob: id }, { cause });
-    }
+    const bytes = encoded.get(id)?.bytes ?? NOTHING;
+    await translated(id, this.codec.decode(bytes, target, options));
+  }
+
+  /** Compares a segment with its digest, wherever it is decoded. */
+  private async assertEncoded(
+    segment: SegmentRef,
+    encoded: EncodedBlobs,
+    bases: RawBlobs,
+  ): Promise<void> {
+    const id = segment.blob.toHexString();
+    const bytes = encoded.get(id)?.bytes ?? NOTHING;
+    const { base } = baseIn(bases, segment);
+    const hash = this.codec.hashDecoded(bytes, segment.rawBytes, base);
+    assertSegment(segment, await translated(id, hash));
   }
 }
 
+/** Encoded bytes of blobs by hex id, and the raw bytes of some. */
+type EncodedBlobs = ReadonlyMap<string, Shared>;
+type RawBlobs = ReadonlyMap<string, Uint8Array>;
+
+/** Where a segment is decoded into; asked for once for each, in their order. */
+type SegmentRoom = (segment: SegmentRef) => Uint8Array;
+
 interface FetchedGroup {
   readonly group: readonly SegmentRef[];
-  readonly encoded: ReadonlyMap<string, Shared>;
+  readonly encoded: EncodedBlobs;
+}
+
+const NOTHING = new Uint8Array(0);
+
+function inOwnMemory({ rawBytes }: SegmentRef): Uint8Array {
+  return new Uint8Array(rawBytes);
+}
+
+function baseIn(bases: RawBlobs, { base }: SegmentRef): { readonly base?: Uint8Array } {
+  const raw = base && bases.get(base.blob.toHexString());
+  return raw ? { base: raw } : {};
+}
+
+/** Like `Promise.all`, but fails only when nothing is under way any more that uses what it was given. */
+async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work);
+  return await Promise.all(work);
+}
+
+async function translated<T>(blob: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (!(cause instanceof CodecError)) throw cause;
+    throw new ArtifactCorruptError(cause.message, { blob }, { cause });
+  }
+}
+
+function assertSegment(segment: SegmentRef | undefined, actual: string): void {
+  if (segment?.sha256 === actual) return;
+  throw new ArtifactCorruptError('A stored segment differs from its digest', {
+    blob: segment?.blob.toHexString(),
+  });
 }
 
 /** Work that goes on while its consumer is elsewhere, or gone: its failure is seen when it is awaited. */

@@ -1,10 +1,21 @@
+import assert from 'node:assert/strict';
+import { type ResourceLimits } from 'node:worker_threads';
+
 import { entryPath } from '../../common/entry-path';
 import { ThreadPool } from '../../common/thread-pool';
 import { CodecError, CodecUnavailableError } from './codec.errors';
+import { hashDecoded } from './hash-decoded';
+import { InlineDigest } from './inline-digest';
+import { PooledDigest } from './pooled-digest';
 import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
 import { type SegmentJob, type SegmentResult } from './segment-job';
-import { type SegmentCodec, type SegmentHint } from './segment.codec';
+import {
+  type DecodeOptions,
+  type RunningDigest,
+  type SegmentCodec,
+  type SegmentHint,
+} from './segment.codec';
 import { sha256 } from './sha256';
 import { type Shared, SharedMemory } from './shared-memory';
 
@@ -13,23 +24,25 @@ const INLINE_BYTES = 64 * 1024;
 const INLINE_ENCODE_BYTES = 4 * 1024;
 
 /**
+ * Threads hold on to shared memory that they have seen until their next collection: with a small
+ * young generation that is soon, with the usual one it would be after minutes.
+ */
+const THREAD_LIMITS: ResourceLimits = { maxYoungGenerationSizeMb: 2 };
+
+/**
  * Works on threads of its own, so that the service's event loop spends no more than copies.
  *
  * A thread that dies fails its segments and is replaced with the next one.
  */
 export class PooledCodec implements SegmentCodec {
   private readonly threads: ThreadPool<SegmentJob, SegmentResult>;
+  private readonly digestThread: ThreadPool<SegmentJob, SegmentResult>;
   private readonly memory: SharedMemory;
 
   constructor(size: number) {
     this.memory = new SharedMemory(4 * size);
-    this.threads = new ThreadPool({
-      entry: entryPath(__dirname, 'segment.entry'),
-      threads: size,
-      // Segments are short work: a thread has the next before it has answered.
-      jobsPerThread: Infinity,
-      lost: (message, cause) => new CodecUnavailableError(message, {}, { cause }),
-    });
+    this.threads = openThreads(size);
+    this.digestThread = openThreads(1);
   }
 
   async hash(raw: Uint8Array): Promise<string> {
@@ -49,26 +62,62 @@ export class PooledCodec implements SegmentCodec {
     });
   }
 
-  async decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void> {
-    if (target.length <= INLINE_BYTES) {
-      decodeSegment(encoded, target, base);
-      return;
+  async decode(
+    encoded: Uint8Array,
+    target: Uint8Array,
+    { base, digest }: DecodeOptions = {},
+  ): Promise<void> {
+    assert(
+      !digest || digest instanceof PooledDigest || digest instanceof InlineDigest,
+      'a digest belongs to the codec that has opened it',
+    );
+    const isShared = target.buffer instanceof SharedArrayBuffer;
+    const made = isShared ? undefined : this.memory.take(target.length);
+    const shared = made?.bytes ?? target;
+    const decoding = this.decodeShared(encoded, shared, base);
+    // Its place among the others is that of this call, whichever is decoded first.
+    const following = digest instanceof PooledDigest ? digest.follow(decoding) : undefined;
+    try {
+      await decoding;
+      if (made) target.set(shared);
+      if (digest instanceof InlineDigest) digest.update(target);
+    } finally {
+      void Promise.allSettled([following?.hashed]).then(() => made?.release());
     }
-    await this.sharing([encoded, base], async ([bytes, sharedBase]) => {
-      const isShared = target.buffer instanceof SharedArrayBuffer;
-      const made = isShared ? undefined : this.memory.take(target.length);
-      const shared = made?.bytes ?? target;
-      try {
-        await this.run({ kind: 'decode', encoded: bytes, target: shared, base: sharedBase });
-        if (made) target.set(shared);
-      } finally {
-        made?.release();
-      }
+    // The memory of one more is held until it is hashed, not that of all.
+    await (isShared ? following?.hashed : following?.before);
+  }
+
+  async hashDecoded(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Promise<string> {
+    if (rawBytes <= INLINE_BYTES) return hashDecoded(encoded, rawBytes, base);
+    return await this.sharing([encoded, base], async ([bytes, sharedBase]) => {
+      const job = { encoded: bytes, rawBytes, base: sharedBase };
+      const result = await this.run({ kind: 'hash-decoded', ...job });
+      return 'hash' in result ? result.hash : fail();
     });
   }
 
+  openDigest(rawBytes: number): RunningDigest {
+    return rawBytes <= INLINE_BYTES ? new InlineDigest() : new PooledDigest(this.digestThread);
+  }
+
   async close(): Promise<void> {
-    await this.threads.close();
+    await Promise.all([this.threads.close(), this.digestThread.close()]);
+  }
+
+  private async decodeShared(
+    encoded: Uint8Array,
+    target: Uint8Array,
+    base: Uint8Array | undefined,
+  ): Promise<Uint8Array> {
+    if (target.length <= INLINE_BYTES) {
+      decodeSegment(encoded, target, base);
+      return target;
+    }
+    await this.sharing([encoded, base], async ([bytes, sharedBase]) => {
+      await this.run({ kind: 'decode', encoded: bytes, target, base: sharedBase });
+    });
+    return target;
   }
 
   /** Gives `use` what threads can see of the first, and of the second if there is one. */
@@ -90,6 +139,17 @@ export class PooledCodec implements SegmentCodec {
     if ('corrupt' in result) throw new CodecError(result.corrupt);
     return result;
   }
+}
+
+function openThreads(threads: number): ThreadPool<SegmentJob, SegmentResult> {
+  return new ThreadPool({
+    entry: entryPath(__dirname, 'segment.entry'),
+    threads,
+    // Segments are short work: a thread has the next before it has answered.
+    jobsPerThread: Infinity,
+    resourceLimits: THREAD_LIMITS,
+    lost: (message, cause) => new CodecUnavailableError(message, {}, { cause }),
+  });
 }
 
 function fail(): never {

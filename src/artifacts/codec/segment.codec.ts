@@ -20,6 +20,25 @@ export interface SegmentHint {
   readonly base?: Uint8Array;
 }
 
+/** What else there is to a decoding. */
+export interface DecodeOptions {
+  /** What `encode` was given. */
+  readonly base?: Uint8Array;
+  /** Takes the raw bytes in, as the next ones; one that this codec has opened. */
+  readonly digest?: RunningDigest;
+}
+
+/**
+ * SHA-256 of what is decoded with it, laid end to end in the order of the calls of `decode`. A
+ * decoding that fails fails it.
+ */
+export interface RunningDigest {
+  /** Lowercase hex. */
+  digest(): Promise<string>;
+  /** Lets go of it, finished or not. */
+  close(): void;
+}
+
 /**
  * Hashes, encodes and decodes segments of artifact files; the bytes are those of docs/blob-format.md.
  *
@@ -33,12 +52,19 @@ export interface SegmentCodec {
   /** Encodes; the result is at most one byte longer than `raw`. */
   encode(raw: Uint8Array, hint?: SegmentHint): Promise<Uint8Array>;
   /**
-   * Decodes into `target`, whose length must be that of the raw bytes. `base` is what `encode` was
-   * given. Damage that leaves the format intact shows in the digest of the raw bytes only, which
+   * Decodes into `target`, whose length must be that of the raw bytes. Damage that leaves the format intact shows in the digest of the raw bytes only, which
    * the caller compares.
    *
    * @throws CodecError when the bytes encode no segment of that length
    */
-  decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void>;
+  decode(encoded: Uint8Array, target: Uint8Array, options?: DecodeOptions): Promise<void>;
+  /**
+   * SHA-256 of what would be decoded, of which nothing is given out.
+   *
+   * @throws CodecError as `decode` does
+   */
+  hashDecoded(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Promise<string>;
+  /** Begins the digest of about so many bytes, which are then decoded piece by piece. */
+  openDigest(rawBytes: number): RunningDigest;
   close(): Promise<void>;
 }

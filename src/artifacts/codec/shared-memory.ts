@@ -40,6 +40,8 @@ export class SharedMemory {
   }
 }
 
+/** Few sizes, so that what is free mostly fits; at most an eighth is wasted. */
 function roundUp(length: number): number {
-  return Math.max(SMALLEST_BYTES, 2 ** Math.ceil(Math.log2(length)));
+  const step = Math.max(SMALLEST_BYTES, 2 ** (Math.floor(Math.log2(length)) - 3));
+  return Math.max(1, Math.ceil(length / step)) * step;
 }
