@@ -27,6 +27,7 @@ export interface IndexDeclaration {
 export class Schema {
   private readonly declared = new Map<string, readonly IndexDeclaration[]>();
   private readonly options = new Map<string, CreateCollectionOptions>();
+  private readonly renewals = new Map<string, (db: Db) => Promise<void>>();
 
   declare(
     collection: string,
@@ -37,6 +38,11 @@ export class Schema {
     this.options.set(collection, options);
   }
 
+  /** Has documents of a collection that an earlier build wrote rewritten, before anybody reads them. */
+  renew(collection: string, renew: (db: Db) => Promise<void>): void {
+    this.renewals.set(collection, renew);
+  }
+
   async apply(db: Db): Promise<void> {
     const existing = new Set(
       (await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name),
@@ -45,6 +51,7 @@ export class Schema {
       if (!existing.has(name)) await createCollection(db, name, this.options.get(name) ?? {});
       await applyIndexes(db.collection(name), indexes);
     }
+    for (const renew of this.renewals.values()) await renew(db);
   }
 }
 

@@ -7,7 +7,12 @@ import { type RetentionSetting } from '../models/model.doc';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 
-export const AUDIT_ACTIONS = ['input_erased', 'records_removed', 'inputs_freed'] as const;
+export const AUDIT_ACTIONS = [
+  'input_erased',
+  'erasure_imported',
+  'records_removed',
+  'inputs_freed',
+] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 /** What a run of the retention took away. */
@@ -19,7 +24,10 @@ export interface RemovedCounts {
   readonly bytes: number;
 }
 
-/** Collection `audit`: what was taken away from the store, and why. Never the content itself. */
+/**
+ * Collection `audit`: what was taken away from the store, or from the one that records came from,
+ * and why. Never the content itself.
+ */
 export interface AuditDoc extends Partial<RemovedCounts> {
   readonly _id: ObjectId;
   readonly action: AuditAction;
@@ -68,6 +76,11 @@ export class AuditRepository {
   /** Counts when the transaction of `session` does. */
   async begin(entry: Omit<AuditDoc, 'doneAt'>, session: ClientSession): Promise<void> {
     await this.audit.insertOne(entry, { session });
+  }
+
+  /** What is over already; counts when the transaction of `session` does. */
+  async addAll(entries: readonly AuditDoc[], session: ClientSession): Promise<void> {
+    await this.audit.insertMany(entries, { session });
   }
 
   /** Adds to an entry, which begins with the first that is added; counts when the transaction does. */

@@ -1,13 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import {
-  Binary,
-  type ClientSession,
-  type Collection,
-  type Db,
-  type Document,
-  ObjectId,
-} from 'mongodb';
+import { type ClientSession, type Collection, type Db, type Document, ObjectId } from 'mongodb';
 
 import { declareBucket } from '../artifacts/bucket-schema';
 import { CHUNK_BYTES, ChunkStore } from '../artifacts/chunk.store';
@@ -15,8 +8,16 @@ import { insertGroup } from '../mongo/insert-group';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { GroupCommit, INSERT_LIMITS, type Outcome } from './group-commit';
+import { digestBytes, digestText } from './input-digest';
+import { inlineContent, toInputDoc, toStoredInput } from './input-form';
+import { renewInputs } from './old-forms';
 import { digestOf } from './prediction-input';
-import { type ErasedNote, type InputDoc, type PredictionInput } from './prediction.doc';
+import {
+  type ErasedNote,
+  type InputDoc,
+  type PredictionInput,
+  type StoredInput,
+} from './prediction.doc';
 import { type CondemnedRecords, condemnedQuery } from './predictions.repository';
 import { InputCorruptError, InputErasedError, InputMissingError } from './predictions.errors';
 
@@ -24,6 +25,9 @@ const BUCKET = 'inputs';
 
 /** Larger inputs go to the bucket, so that records can be read with their input in one reply. */
 export const INLINE_BYTES = 1024 * 1024;
+
+/** Before every digest: shorter bytes come first. */
+const EMPTY: Uint8Array = new Uint8Array(0);
 
 /** Inputs that are looked at together. */
 const PAGE = 500;
@@ -35,7 +39,8 @@ const LOOSE_FOR_MS = 86_400_000;
 const SEEN_TTL_MS = 60_000;
 
 /** An input without its bytes, and whether a prediction refers to it. */
-type InputUse = Pick<InputDoc, '_id' | 'bytes' | 'file' | 'erased' | 'unusedSince'> & {
+type InputUse = Pick<InputDoc, 'bytes' | 'file' | 'erased' | 'unusedSince'> & {
+  readonly digest: string;
   readonly isUsed: boolean;
 };
 
@@ -48,7 +53,7 @@ export interface RemovedInputs {
 }
 
 /** What is left of an input that was erased; `file` names what is still to be freed. */
-export interface ErasedInput extends InputDoc {
+export interface ErasedInput extends StoredInput {
   readonly erased: ErasedNote;
 }
 
@@ -71,7 +76,7 @@ export class InputsStore {
   );
 
   constructor(@Inject(DATABASE) db: Db, schema: Schema) {
-    this.inputs = db.collection('inputs');
+    this.inputs = db.collection('inputs', { promoteBuffers: true });
     this.chunks = db.collection(`${BUCKET}.chunks`);
     this.large = new ChunkStore(db, BUCKET);
     schema.declare('inputs', [
@@ -87,8 +92,15 @@ export class InputsStore {
         partialFilterExpression: { file: { $exists: true } },
         reason: 'whose a file in the bucket is',
       },
+      {
+        name: 'erased',
+        key: { _id: 1, 'erased.at': 1 },
+        partialFilterExpression: { erased: { $exists: true } },
+        reason: 'which of many inputs were erased, without reading those that were not',
+      },
     ]);
     declareBucket(schema, BUCKET);
+    schema.renew('inputs', renewInputs);
   }
 
   async save(input: PredictionInput): Promise<void> {
@@ -104,17 +116,52 @@ export class InputsStore {
 
   /** @throws InputMissingError, InputErasedError, InputCorruptError */
   async read(digest: string): Promise<Buffer> {
-    const doc = await this.inputs.findOne({ _id: digest });
+    const doc = await this.inputs.findOne({ _id: digestBytes(digest) });
     if (!doc) throw missing(digest);
-    return await this.contentOf(doc);
+    return await this.contentOf(toStoredInput(doc));
   }
 
   /** @throws InputMissingError, InputErasedError */
   async assertStored(digest: string, session?: ClientSession): Promise<void> {
     const options = { projection: { erased: 1 }, ...(session ? { session } : {}) };
-    const doc = await this.inputs.findOne({ _id: digest }, options);
+    const doc = await this.inputs.findOne({ _id: digestBytes(digest) }, options);
     if (!doc) throw missing(digest);
-    if (doc.erased) throw wasErased(doc);
+    if (doc.erased) throw wasErased(digest, doc.erased);
+  }
+
+  /** Which of these were erased, with the notes that say why. */
+  async erasedAmong(digests: readonly string[]): Promise<ReadonlyMap<string, ErasedNote>> {
+    if (digests.length === 0) return new Map();
+    const docs = await this.inputs
+      .find({
+        _id: { $in: [...new Set(digests)].map(digestBytes) },
+        erased: { $exists: true },
+      })
+      .project<Required<Pick<InputDoc, '_id' | 'erased'>>>({ erased: 1 })
+      .hint('erased')
+      .toArray();
+    return new Map(docs.map(({ _id, erased }) => [digestText(_id), erased]));
+  }
+
+  /**
+   * Says of inputs that never stood here that they were erased elsewhere; of one that stands here,
+   * erased or not, nothing changes.
+   *
+   * @returns the notes that were left
+   */
+  async noteErased(
+    inputs: readonly ErasedInput[],
+    session: ClientSession,
+  ): Promise<readonly ErasedInput[]> {
+    const docs = inputs.map((input) => toInputDoc(input, { erased: input.erased }));
+    const standing = await this.inputs
+      .find({ _id: { $in: docs.map(({ _id }) => _id) } }, { session })
+      .project<Pick<InputDoc, '_id'>>({ _id: 1 })
+      .toArray();
+    const known = new Set(standing.map(({ _id }) => digestText(_id)));
+    const left = docs.filter(({ _id }) => !known.has(digestText(_id)));
+    if (left.length > 0) await this.inputs.insertMany(left, { session });
+    return inputs.filter(({ digest }) => !known.has(digest));
   }
 
   /**
@@ -126,19 +173,19 @@ export class InputsStore {
    */
   async erase(digest: string, erased: ErasedNote, session: ClientSession): Promise<ErasedInput> {
     const doc = await this.inputs.findOneAndUpdate(
-      { _id: digest },
+      { _id: digestBytes(digest) },
       [{ $set: { erased: { $ifNull: ['$erased', { $literal: erased }] } } }, { $unset: 'content' }],
       { session, returnDocument: 'after' },
     );
     if (!doc) throw missing(digest);
-    return { ...doc, erased: doc.erased ?? erased };
+    return { ...toStoredInput(doc), erased: doc.erased ?? erased };
   }
 
   /** Removes what an erased input had in the bucket, and then its name; can be repeated. */
-  async freeErased({ _id: digest, file }: InputDoc): Promise<void> {
+  async freeErased({ digest, file }: StoredInput): Promise<void> {
     if (file) {
       await this.large.remove([file]);
-      await this.inputs.updateOne({ _id: digest, file }, { $unset: { file: '' } });
+      await this.inputs.updateOne({ _id: digestBytes(digest), file }, { $unset: { file: '' } });
     }
     this.forget(digest);
   }
@@ -150,7 +197,7 @@ export class InputsStore {
 
   /** Digests of all inputs, page by page. */
   async *pages(size: number): AsyncGenerator<string[]> {
-    for (let after = ''; ;) {
+    for (let after = EMPTY; ;) {
       const docs = await this.inputs
         .find({ _id: { $gt: after } })
         .project<Pick<InputDoc, '_id'>>({ _id: 1 })
@@ -159,7 +206,7 @@ export class InputsStore {
         .toArray();
       const last = docs.at(-1);
       if (!last) return;
-      yield docs.map(({ _id }) => _id);
+      yield docs.map(({ _id }) => digestText(_id));
       after = last._id;
     }
   }
@@ -167,13 +214,13 @@ export class InputsStore {
   /** Marks those that no prediction refers to, and those no longer that one does. @returns how many have the mark */
   async markUnused(digests: readonly string[]): Promise<number> {
     const known = await this.usesOf(digests);
-    const unused = known.filter(({ isUsed }) => !isUsed).map(({ _id }) => _id);
+    const unused = known.filter(({ isUsed }) => !isUsed).map(({ digest }) => digestBytes(digest));
     await this.inputs.updateMany({ _id: { $in: unused }, unusedSince: { $exists: false } }, [
       { $set: { unusedSince: '$$NOW' } },
     ]);
     const used = known.filter(({ isUsed, unusedSince }) => isUsed && unusedSince);
     await this.inputs.updateMany(
-      { _id: { $in: used.map(({ _id }) => _id) } },
+      { _id: { $in: used.map(({ digest }) => digestBytes(digest)) } },
       { $unset: { unusedSince: '' } },
     );
     return unused.length;
@@ -182,12 +229,12 @@ export class InputsStore {
   /** Inputs that have had the mark for the grace, by digest, from behind `after`. */
   async listUnused(graceMs: number, limit: number, after: string): Promise<string[]> {
     const docs = await this.inputs
-      .find({ _id: { $gt: after }, ...unusedFor(graceMs) })
+      .find({ _id: { $gt: after === '' ? EMPTY : digestBytes(after) }, ...unusedFor(graceMs) })
       .project<Pick<InputDoc, '_id'>>({ _id: 1 })
       .sort({ _id: 1 })
       .limit(limit)
       .toArray();
-    return docs.map(({ _id }) => _id);
+    return docs.map(({ _id }) => digestText(_id));
   }
 
   /**
@@ -202,13 +249,13 @@ export class InputsStore {
     const docs = (await this.usesOf(digests, { due: unusedFor(graceMs), session })).filter(
       ({ isUsed }) => !isUsed,
     );
-    const ids = docs.map(({ _id }) => _id);
+    const ids = docs.map(({ digest }) => digestBytes(digest));
     // Whoever stores one of them again writes to its document, and this starts over.
     await this.inputs.deleteMany({ _id: { $in: ids } }, { session });
     return {
       inputs: docs.length,
       bytes: docs.reduce((sum, { bytes, erased }) => sum + (erased ? 0 : bytes), 0),
-      digests: ids,
+      digests: docs.map(({ digest }) => digest),
       files: docs.flatMap(({ file }) => (file ? [file] : [])),
     };
   }
@@ -228,8 +275,8 @@ export class InputsStore {
     const total = { count: 0, bytes: 0 };
     const held = new Set(heldInputs);
     for await (const page of this.pages(PAGE)) {
-      for (const { _id, isUsed, erased, bytes } of await this.usesOf(page, { stays })) {
-        if (isUsed || held.has(_id)) continue;
+      for (const { digest, isUsed, erased, bytes } of await this.usesOf(page, { stays })) {
+        if (isUsed || held.has(digest)) continue;
         total.count++;
         total.bytes += erased ? 0 : bytes;
       }
@@ -241,7 +288,9 @@ export class InputsStore {
     return await this.inputs
       .find({ file: { $exists: true }, erased: { $exists: true } })
       .toArray()
-      .then((docs) => docs.flatMap((doc) => (doc.erased ? [{ ...doc, erased: doc.erased }] : [])));
+      .then((docs) =>
+        docs.flatMap((doc) => (doc.erased ? [{ ...toStoredInput(doc), erased: doc.erased }] : [])),
+      );
   }
 
   /** Removes what writes that broke off, and removals that did, left in the bucket a day ago or longer. */
@@ -268,11 +317,10 @@ export class InputsStore {
   }
 
   /** @throws InputErasedError; InputCorruptError when the bytes are not those of the digest */
-  async contentOf(doc: InputDoc): Promise<Buffer> {
-    const { _id: digest, content, file, bytes } = doc;
-    if (doc.erased) throw wasErased(doc);
+  async contentOf({ digest, content, file, bytes, erased }: StoredInput): Promise<Buffer> {
+    if (erased) throw wasErased(digest, erased);
     const pieces: Uint8Array[] = [];
-    if (content) pieces.push(content.buffer.subarray(0, content.position));
+    if (content) pieces.push(content);
     else if (file) for await (const piece of this.large.readBytes(file, bytes)) pieces.push(piece);
     const whole = Buffer.concat(pieces);
     if (digestOf(whole) !== digest) {
@@ -292,10 +340,10 @@ export class InputsStore {
       session,
     }: { due?: Document; stays?: Document; session?: ClientSession } = {},
   ): Promise<InputUse[]> {
-    return await this.inputs
-      .aggregate<InputUse>(
+    const docs = await this.inputs
+      .aggregate<Omit<InputUse, 'digest'> & Pick<InputDoc, '_id'>>(
         [
-          { $match: { _id: { $in: [...digests] }, ...due } },
+          { $match: { _id: { $in: digests.map(digestBytes) }, ...due } },
           { $project: { bytes: 1, file: 1, erased: 1, unusedSince: 1 } },
           {
             $lookup: {
@@ -312,11 +360,12 @@ export class InputsStore {
         session ? { session } : {},
       )
       .toArray();
+    return docs.map(({ _id, ...use }) => ({ digest: digestText(_id), ...use }));
   }
 
   private async saveNew(input: PredictionInput): Promise<void> {
     if (input.bytes <= INLINE_BYTES) {
-      await this.small.add(toDoc(input, { content: new Binary(input.content) }), input.bytes);
+      await this.small.add(toInputDoc(input, inlineContent(input)), input.bytes);
     } else {
       await this.saveLarge(input);
     }
@@ -324,18 +373,19 @@ export class InputsStore {
   }
 
   private async saveLarge(input: PredictionInput): Promise<void> {
-    if (await this.renew([input.digest])) return;
+    const _id = digestBytes(input.digest);
+    if (await this.renew([_id])) return;
     const file = new ObjectId();
     await this.writeChunks(file, input.content);
     await this.large.sealFile(file, input.digest, input.bytes, { kind: input.kind });
-    const doc = toDoc(input, { file });
+    const doc = toInputDoc(input, { file });
     const [outcome] = await insertGroup(this.inputs, [doc]);
     if (outcome?.kind === 'inserted') return;
     if (outcome?.kind === 'present' && (await this.replaceErased([doc])) === 1) return;
     // Somebody stored the same input meanwhile: theirs stays.
     await this.large.remove([file]);
     if (outcome?.kind === 'failed') throw outcome.cause;
-    if (!(await this.renew([input.digest]))) await this.saveLarge(input);
+    if (!(await this.renew([_id]))) await this.saveLarge(input);
   }
 
   /** What is there already is marked as used, or the sweeper could take it away as old. */
@@ -365,8 +415,8 @@ export class InputsStore {
   }
 
   /** @returns whether the bytes of all of them are there, by then as used as those of a new one */
-  private async renew(digests: readonly string[]): Promise<boolean> {
-    const filter = { _id: { $in: [...new Set(digests)] }, erased: { $exists: false } };
+  private async renew(ids: readonly Uint8Array[]): Promise<boolean> {
+    const filter = { _id: { $in: [...ids] }, erased: { $exists: false } };
     const { matchedCount } = await this.inputs.updateMany(filter, {
       $currentDate: { usedAt: true },
       $unset: { unusedSince: '' },
@@ -378,30 +428,22 @@ export class InputsStore {
   private async writeChunks(file: ObjectId, content: Buffer): Promise<void> {
     const chunks: Document[] = [];
     for (let at = 0; at < content.length; at += CHUNK_BYTES) {
-      const data = new Binary(content.subarray(at, at + CHUNK_BYTES));
+      const data = content.subarray(at, at + CHUNK_BYTES);
       chunks.push({ files_id: file, n: chunks.length, data });
     }
     await this.chunks.insertMany(chunks, { ordered: false });
   }
 }
 
-function toDoc(
-  { digest, kind, bytes, contentType }: PredictionInput,
-  where: Pick<InputDoc, 'content'> | Pick<InputDoc, 'file'>,
-): InputDoc {
-  const now = new Date();
-  return { _id: digest, kind, bytes, contentType, ...where, createdAt: now, usedAt: now };
-}
-
 function missing(digest: string): InputMissingError {
   return new InputMissingError('The bytes of this input are not stored', { digest });
 }
 
-function wasErased({ _id: digest, erased }: InputDoc): InputErasedError {
+function wasErased(digest: string, { at, reason }: ErasedNote): InputErasedError {
   return new InputErasedError('This input was erased; its records stay', {
     digest,
-    at: erased?.at.toISOString(),
-    ...(erased?.reason === undefined ? {} : { reason: erased.reason }),
+    at: at.toISOString(),
+    ...(reason === undefined ? {} : { reason }),
   });
 }
 

@@ -16,6 +16,7 @@ import { isCallerId } from './predict-request';
 import { digestOf } from './prediction-input';
 import { isPredictionId } from './prediction-id';
 import {
+  type ErasedNote,
   INPUT_KINDS,
   type InputSummary,
   PREDICTION_STATUSES,
@@ -31,10 +32,15 @@ export class BadRecordError extends InvalidInputError {
   override readonly code = 'bad_record';
 }
 
+/** What the other store said of an input that it erased. */
+export type ErasedElsewhere = Pick<ErasedNote, 'at' | 'reason'>;
+
 /** A record as it came back, and what was said of it. */
 export interface ImportedRecord {
   readonly record: Omit<PredictionRecord, 'input'> & { readonly input: InputSummary };
   readonly content: Buffer | null;
+  /** Set when the bytes of its input were erased where it comes from. */
+  readonly erased: ErasedElsewhere | null;
   readonly truth: Truth | null;
 }
 
@@ -56,6 +62,7 @@ export function parseRecordLine(line: unknown): ImportedRecord {
   const reader = new MemberReader(asMembers(line) ?? {}, '');
   const input = reader.child('input');
   const content = readContent(input);
+  const erased = input.get('erased') === undefined ? null : readErased(input.child('erased'));
   const tags = reader.child('tags');
   const outputs = reader.get('outputs') === undefined ? null : reader.child('outputs');
   const error = reader.get('error') === undefined ? null : reader.child('error');
@@ -85,7 +92,7 @@ export function parseRecordLine(line: unknown): ImportedRecord {
   };
   const feedback = reader.get('feedback');
   reader.throwIfAny();
-  return { record, content, truth: feedback === undefined ? null : readTruth(feedback) };
+  return { record, content, erased, truth: feedback === undefined ? null : readTruth(feedback) };
 }
 
 function readContent(input: MemberReader): Buffer | null {
@@ -113,6 +120,13 @@ function readInput(input: MemberReader): InputSummary {
       ? { tensors: tensors.keys().map((name) => readHeader(name, tensors.child(name))) }
       : {}),
   };
+}
+
+function readErased(erased: MemberReader): ErasedElsewhere {
+  const at = parseTime(erased.text('at'));
+  if (!at) erased.fault('at', 'must be a time');
+  const reason = erased.optional('reason', () => true, 'a text');
+  return { at: at ?? new Date(0), ...(reason === undefined ? {} : { reason }) };
 }
 
 function readHeader(name: string, tensor: MemberReader): TensorHeader {

@@ -3,16 +3,23 @@ import { Injectable } from '@nestjs/common';
 import { InputsStore } from './inputs.store';
 import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
 import { toFeedbackAnswer } from './feedback.answer';
-import { type InputDoc, type PredictionDoc } from './prediction.doc';
+import { type ErasedNote, type Prediction, type StoredInput } from './prediction.doc';
 import { InputCorruptError } from './predictions.errors';
-import { type PredictionFilter, PredictionsRepository } from './predictions.repository';
+import {
+  type JoinedPrediction,
+  type PredictionFilter,
+  PredictionsRepository,
+} from './predictions.repository';
 
 /** Inputs larger than this are left out of exports: a line with one would not be taken back. */
 const MAX_CONTENT_BYTES = 8 * 1024 * 1024;
 
+/** Records that are looked at together: so many, or as soon as their outputs have so many bytes. */
+const GROUP = { records: 200, bytes: 4 * 1024 * 1024 };
+
 /** One record on its way out. */
 export interface ExportedPrediction {
-  readonly prediction: PredictionDoc;
+  readonly prediction: Prediction;
   /** With values of outputs, and with what was said of it. */
   readonly answer: PredictionAnswer;
   /** The exact bytes of the input where they were asked for and are stored. */
@@ -37,22 +44,32 @@ export class PredictionExport {
     filter: PredictionFilter,
     { after, withInputs }: { readonly after?: string; readonly withInputs: boolean },
   ): AsyncGenerator<ExportedPrediction> {
-    for await (const joined of this.predictions.stream(filter, after, withInputs)) {
-      const { prediction, input, feedback } = joined;
-      yield {
-        prediction,
-        answer: {
-          ...toPredictionAnswer(prediction, input?.erased ? { erased: input.erased } : {}),
-          ...(feedback ? { feedback: toFeedbackAnswer(feedback) } : {}),
-        },
-        ...(withInputs ? await this.contentOf(input) : { content: null }),
-      };
+    const joined = this.predictions.stream(filter, after, withInputs);
+    if (!withInputs) {
+      for await (const group of groups(joined)) yield* await this.withoutContent(group);
+      return;
     }
+    for await (const record of joined) {
+      const { input } = record;
+      yield { ...toExported(record, input?.erased), ...(await this.contentOf(input)) };
+    }
+  }
+
+  /** Which inputs were erased is asked for a group of records at once. */
+  private async withoutContent(
+    group: readonly JoinedPrediction[],
+  ): Promise<readonly ExportedPrediction[]> {
+    const digestOf = ({ prediction }: JoinedPrediction): string => prediction.input.digest;
+    const erased = await this.inputs.erasedAmong(group.map(digestOf));
+    return group.map((record) => ({
+      ...toExported(record, erased.get(digestOf(record))),
+      content: null,
+    }));
   }
 
   /** One damaged input must not end an export of millions. */
   private async contentOf(
-    input: InputDoc | null,
+    input: StoredInput | null,
   ): Promise<Pick<ExportedPrediction, 'content' | 'contentFault'>> {
     if (!input) return { content: null, contentFault: 'input_missing' };
     if (input.erased) return { content: null, contentFault: 'input_erased' };
@@ -64,4 +81,32 @@ export class PredictionExport {
       return { content: null, contentFault: error.code };
     }
   }
+}
+
+function toExported(
+  { prediction, feedback }: JoinedPrediction,
+  erased: ErasedNote | undefined,
+): Pick<ExportedPrediction, 'prediction' | 'answer'> {
+  return {
+    prediction,
+    answer: {
+      ...toPredictionAnswer(prediction, erased ? { erased } : {}),
+      ...(feedback ? { feedback: toFeedbackAnswer(feedback) } : {}),
+    },
+  };
+}
+
+async function* groups(
+  records: AsyncIterable<JoinedPrediction>,
+): AsyncGenerator<JoinedPrediction[]> {
+  let group: JoinedPrediction[] = [];
+  let bytes = 0;
+  for await (const record of records) {
+    group.push(record);
+    for (const { data } of record.prediction.outputs ?? []) bytes += data?.length ?? 0;
+    if (group.length < GROUP.records && bytes < GROUP.bytes) continue;
+    yield group;
+    [group, bytes] = [[], 0];
+  }
+  if (group.length > 0) yield group;
 }

@@ -1,10 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { type Request } from 'express';
 
+import { HoldsRepository } from '../models/holds.repository';
+import { type AuditDoc, AuditRepository } from './audit.repository';
 import { FeedbackRepository } from './feedback.repository';
-import { InputsStore } from './inputs.store';
+import { type ErasedInput, InputsStore } from './inputs.store';
 import { type LineCount, takeLines } from './ndjson-intake';
 import { type ImportedRecord, parseRecordLine } from './parse-record-line';
+import { USUAL } from './prediction-form';
 import { PredictionsRepository } from './predictions.repository';
 
 const LIMITS = {
@@ -31,6 +34,8 @@ export class PredictionImport {
     private readonly predictions: PredictionsRepository,
     private readonly inputs: InputsStore,
     private readonly feedback: FeedbackRepository,
+    private readonly holds: HoldsRepository,
+    private readonly audit: AuditRepository,
   ) {}
 
   async take(request: Request): Promise<ImportCount> {
@@ -47,17 +52,38 @@ export class PredictionImport {
     await Promise.all(
       imported.map(async ({ record, content }) => {
         const { input } = record;
-        const contentType = input.contentType ?? 'application/octet-stream';
+        const contentType = input.contentType ?? USUAL.contentType;
         if (content) {
           await this.inputs.save({ ...input, contentType, bytes: content.length, content });
         }
         await this.predictions.insert({ ...record, importedAt });
       }),
     );
+    await this.noteErased(imported, importedAt);
     await this.feedback.giveAll(
       imported.flatMap(({ record, truth }) =>
         truth ? [{ target: { predictionId: record.id }, truth }] : [],
       ),
     );
+  }
+
+  /** An input that was erased elsewhere and is not here is erased here as well, which the audit says. */
+  private async noteErased(imported: readonly ImportedRecord[], at: Date): Promise<void> {
+    const inputs = new Map<string, ErasedInput>();
+    for (const { record, content, erased } of imported) {
+      const { digest, kind, bytes, contentType = USUAL.contentType } = record.input;
+      if (!erased || content) continue;
+      const note = { ...erased, auditId: this.audit.newId() };
+      inputs.set(digest, { digest, kind, bytes, contentType, erased: note });
+    }
+    if (inputs.size === 0) return;
+    await this.holds.exclusively(async (session) => {
+      const noted = await this.inputs.noteErased([...inputs.values()], session);
+      const entries = noted.map(({ digest, erased: { auditId, reason } }): AuditDoc => {
+        const why = reason === undefined ? {} : { reason };
+        return { _id: auditId, action: 'erasure_imported', digest, ...why, at, doneAt: at };
+      });
+      if (entries.length > 0) await this.audit.addAll(entries, session);
+    });
   }
 }

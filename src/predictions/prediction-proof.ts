@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../common/canonical-json';
 import { type NamedTensors } from '../common/tensor';
 import { type VersionManifest } from '../models/version-manifest';
-import { fromPairs } from '../models/version.doc';
 import { digestOf } from './prediction-input';
 import { type ErasedAnswer, toErasedAnswer } from './prediction.answer';
-import { type ErasedNote, type PredictionDoc } from './prediction.doc';
+import { type ErasedNote, type Prediction } from './prediction.doc';
 import { encodeTensorFile } from './tensor-file';
+
+const NO_BYTES = new Uint8Array(0);
 
 /** What a record claims, reduced to what can be checked later: values stand here by their digests. */
 export interface RecordFacts {
@@ -46,14 +47,14 @@ export interface PredictionProof {
 }
 
 export function proofOf(
-  prediction: PredictionDoc,
+  prediction: Prediction,
   manifest: VersionManifest,
   erased?: ErasedNote,
 ): PredictionProof {
   const { alias, callerId, input } = prediction;
   const outputs = outputsOf(prediction);
   const facts: RecordFacts = {
-    predictionId: prediction._id.toHexString(),
+    predictionId: prediction.id,
     model: prediction.model,
     version: prediction.version,
     versionDigest: prediction.digest,
@@ -62,7 +63,7 @@ export function proofOf(
     status: prediction.status,
     rows: prediction.rows,
     callerId: callerId ?? null,
-    tags: fromPairs(prediction.tags),
+    tags: prediction.tags,
     createdAt: prediction.createdAt.toISOString(),
     inputDigest: input.digest,
     recipeDigest: input.recipe ?? null,
@@ -81,12 +82,9 @@ export function factsDigest(facts: RecordFacts): string {
 }
 
 /** The outputs of a record as tensors; null for one that failed. */
-export function outputsOf({ outputs }: PredictionDoc): NamedTensors | null {
+export function outputsOf({ outputs }: Prediction): NamedTensors | null {
   if (!outputs) return null;
   return Object.fromEntries(
-    outputs.map(({ name, dtype, shape, values }) => [
-      name,
-      { dtype, shape, data: values.buffer.subarray(0, values.position) },
-    ]),
+    outputs.map(({ name, dtype, shape, data = NO_BYTES }) => [name, { dtype, shape, data }]),
   );
 }

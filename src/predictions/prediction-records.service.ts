@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { toFeedbackAnswer } from './feedback.answer';
 import { InputsStore } from './inputs.store';
 import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
-import { type PredictionDoc } from './prediction.doc';
+import { type InputSummary, type Prediction } from './prediction.doc';
 import { InputMissingError, PredictionNotFoundError } from './predictions.errors';
 import { type PredictionFilter, PredictionsRepository } from './predictions.repository';
 import { decodeTensorFile } from './tensor-file';
@@ -65,17 +65,25 @@ export class PredictionRecords {
     return { prediction: toPredictionAnswer(prediction), content };
   }
 
+  /** Newest first, without values. */
+  async list(
+    filter: PredictionFilter,
+    page: { readonly limit: number; readonly before?: string },
+  ): Promise<PredictionAnswer[]> {
+    return await this.answersOf(await this.predictions.list(filter, page));
+  }
+
   /** What came through the image service, newest first, with the values of outputs that are small. */
   async listImages(
     filter: Pick<PredictionFilter, 'model'>,
     page: { readonly limit: number; readonly before?: string },
   ): Promise<PredictionAnswer[]> {
-    const docs = await this.predictions.listWithOutputs({ ...filter, protocol: 'image' }, page);
-    return docs.map((doc) => toPredictionAnswer(doc));
+    const found = await this.predictions.listWithOutputs({ ...filter, protocol: 'image' }, page);
+    return await this.answersOf(found);
   }
 
   /** @throws PredictionNotFoundError */
-  async getInputSummary(id: string): Promise<PredictionDoc['input']> {
+  async getInputSummary(id: string): Promise<InputSummary> {
     const input = await this.predictions.findInputSummary(id);
     if (!input) throw notFound(id);
     return input;
@@ -89,6 +97,14 @@ export class PredictionRecords {
   /** @throws InputMissingError, InputErasedError, InputCorruptError */
   async readInput(digest: string): Promise<Buffer> {
     return await this.inputs.read(digest);
+  }
+
+  private async answersOf(predictions: readonly Prediction[]): Promise<PredictionAnswer[]> {
+    const erased = await this.inputs.erasedAmong(predictions.map(({ input }) => input.digest));
+    return predictions.map((prediction) => {
+      const note = erased.get(prediction.input.digest);
+      return toPredictionAnswer(prediction, note ? { erased: note } : {});
+    });
   }
 }
 

@@ -1,14 +1,13 @@
 import { type DType, type NamedTensors } from '../common/tensor';
-import { fromPairs } from '../models/version.doc';
 import { type FeedbackAnswer } from './feedback.answer';
 import {
   type ErasedNote,
   type InputKind,
-  type PredictionDoc,
+  type Prediction,
   type PredictionStatus,
   type Protocol,
+  type ReadTensor,
   type RecordedTimings,
-  type StoredTensor,
   type TensorHeader,
 } from './prediction.doc';
 import { flatJson, type JsonElement } from './tensor-values';
@@ -66,13 +65,16 @@ export interface PredictionAnswer {
   readonly feedback?: FeedbackAnswer;
 }
 
-/** Values come along where they were read: those of the input from `found`, those of outputs from `doc`. */
-export function toPredictionAnswer(doc: PredictionDoc, found: FoundInput = {}): PredictionAnswer {
-  const { model, version, digest, alias, protocol, status, error, callerId } = doc;
-  const { outputs, top, rows, timings } = doc;
-  const { tensors, ...summary } = doc.input;
+/** Values come along where they were read: those of the input from `found`, those of outputs from `prediction`. */
+export function toPredictionAnswer(
+  prediction: Prediction,
+  found: FoundInput = {},
+): PredictionAnswer {
+  const { id, model, version, digest, alias, protocol, status, error, callerId } = prediction;
+  const { tags, outputs, top, rows, timings, createdAt, importedAt } = prediction;
+  const { tensors, ...summary } = prediction.input;
   return {
-    predictionId: doc._id.toHexString(),
+    predictionId: id,
     model,
     version,
     digest,
@@ -81,7 +83,7 @@ export function toPredictionAnswer(doc: PredictionDoc, found: FoundInput = {}): 
     status,
     ...(error ? { error } : {}),
     ...(callerId === undefined ? {} : { callerId }),
-    tags: fromPairs(doc.tags),
+    tags,
     rows,
     input: {
       ...summary,
@@ -91,8 +93,8 @@ export function toPredictionAnswer(doc: PredictionDoc, found: FoundInput = {}): 
     ...(outputs ? { outputs: outputTensors(outputs) } : {}),
     ...(top ? { top } : {}),
     timings,
-    createdAt: doc.createdAt.toISOString(),
-    ...(doc.importedAt ? { importedAt: doc.importedAt.toISOString() } : {}),
+    createdAt: createdAt.toISOString(),
+    ...(importedAt ? { importedAt: importedAt.toISOString() } : {}),
   };
 }
 
@@ -112,15 +114,11 @@ function inputTensors(
   );
 }
 
-/** Lists leave the values in the database, whatever the type says. */
-function outputTensors(
-  tensors: readonly (TensorHeader & Partial<StoredTensor>)[],
-): Readonly<Record<string, TensorAnswer>> {
+function outputTensors(tensors: readonly ReadTensor[]): Readonly<Record<string, TensorAnswer>> {
   return Object.fromEntries(
-    tensors.map(({ name, dtype, shape, values }) => {
-      if (!values) return [name, { dtype, shape }];
-      const data = values.buffer.subarray(0, values.position);
-      return [name, { dtype, shape, values: flatJson({ dtype, shape, data }) }];
-    }),
+    tensors.map(({ name, dtype, shape, data }) => [
+      name,
+      { dtype, shape, ...(data ? { values: flatJson({ dtype, shape, data }) } : {}) },
+    ]),
   );
 }

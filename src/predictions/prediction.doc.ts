@@ -1,4 +1,4 @@
-import { type Binary, type ObjectId } from 'mongodb';
+import { type ObjectId } from 'mongodb';
 
 import { type DType, type NamedTensors } from '../common/tensor';
 import { type Pair } from '../models/version.doc';
@@ -21,12 +21,6 @@ export interface TensorHeader {
   readonly shape: readonly number[];
 }
 
-/** Lists, not maps: a name is a value here, so no name can be mistaken for an operator or a path. */
-export interface StoredTensor extends TensorHeader {
-  /** Bytes as in `Tensor.data`. */
-  readonly values: Binary;
-}
-
 /** What a record says of its input; the bytes stand in `inputs` under the digest. */
 export interface InputSummary {
   /** `sha256:<hex>` of the stored bytes. */
@@ -40,6 +34,12 @@ export interface InputSummary {
   readonly tensors?: readonly TensorHeader[];
 }
 
+/** Bytes to be stored as an input, with what records say of them. */
+export interface PredictionInput extends Omit<InputSummary, 'contentType'> {
+  readonly contentType: string;
+  readonly content: Buffer;
+}
+
 export interface RecordedTimings {
   readonly queueMs: number;
   readonly inferMs: number;
@@ -47,9 +47,9 @@ export interface RecordedTimings {
   readonly totalMs: number;
 }
 
-/** Collection `predictions`: one prediction, written once. */
-export interface PredictionDoc {
-  readonly _id: ObjectId;
+/** One prediction as it is handed to a recorder. */
+export interface PredictionRecord {
+  readonly id: string;
   readonly model: string;
   readonly version: number;
   /** Digest of the version that answered. */
@@ -59,16 +59,75 @@ export interface PredictionDoc {
   readonly status: PredictionStatus;
   readonly error?: { readonly code: string; readonly message: string };
   readonly callerId?: string;
-  readonly tags: readonly Pair<string>[];
+  readonly tags: Readonly<Record<string, string>>;
   readonly rows: number;
-  readonly input: InputSummary;
-  readonly outputs?: readonly StoredTensor[];
+  readonly input: PredictionInput;
+  readonly outputs?: NamedTensors;
   readonly top?: readonly (readonly ScoredLabel[])[];
-  /** The best label of each row, each once: what `?label=` searches. */
-  readonly labels?: readonly string[];
+  /** Kept to the microsecond. */
   readonly timings: RecordedTimings;
   readonly createdAt: Date;
   /** Of a record that came from an export: nobody here saw the prediction. */
+  readonly importedAt?: Date;
+}
+
+/** An output as it is read: lists leave the values in the database. */
+export interface ReadTensor extends TensorHeader {
+  /** Bytes as in `Tensor.data`. */
+  readonly data?: Uint8Array;
+}
+
+/** A record as it is read. */
+export interface Prediction extends Omit<PredictionRecord, 'input' | 'outputs'> {
+  readonly input: InputSummary;
+  readonly outputs?: readonly ReadTensor[];
+}
+
+/**
+ * Collection `predictions`: one prediction, written once, in the form that `prediction-form.ts`
+ * writes and reads.
+ *
+ * Records are many and small, so what is the same in nearly all of them is left out, digests are
+ * bytes, and a tensor is described in one text. Lists, not maps: a name is a value here, so no name
+ * can be mistaken for an operator or a path.
+ */
+export interface PredictionDoc {
+  readonly _id: ObjectId;
+  readonly model: string;
+  readonly version: number;
+  /** The SHA-256 behind the digest of the version. */
+  readonly digest: Uint8Array;
+  readonly alias?: string;
+  /** Left out: `native`. */
+  readonly protocol?: Protocol;
+  readonly status: PredictionStatus;
+  readonly error?: { readonly code: string; readonly message: string };
+  readonly callerId?: string;
+  /** Left out: none. */
+  readonly tags?: readonly Pair<string>[];
+  /** Left out: one. */
+  readonly rows?: number;
+  readonly input: {
+    /** The SHA-256 of the stored bytes: `_id` in `inputs`. */
+    readonly digest: Uint8Array;
+    /** Left out: `tensors`. */
+    readonly kind?: InputKind;
+    readonly bytes: number;
+    /** Left out: `application/octet-stream`. */
+    readonly contentType?: string;
+    readonly filename?: string;
+    readonly recipe?: string;
+    /** Each as `float32[1,30] name`. */
+    readonly tensors?: readonly string[];
+  };
+  readonly outputs?: readonly { readonly tensor: string; readonly values: Uint8Array }[];
+  /** Per row labels and their scores in turn, best first. */
+  readonly top?: readonly (readonly (string | number)[])[];
+  /** The best label of each row, each once: what `?label=` searches. */
+  readonly labels?: readonly string[];
+  /** Whole microseconds: queue, inference, everything. */
+  readonly timingsUs: readonly number[];
+  readonly createdAt: Date;
   readonly importedAt?: Date;
 }
 
@@ -80,38 +139,35 @@ export interface ErasedNote {
   readonly auditId: ObjectId;
 }
 
-/** Collection `inputs`: the bytes of an input, once for all predictions that were made from it. */
-export interface InputDoc {
-  /** The digest, `sha256:<hex>`. */
-  readonly _id: string;
+/** The bytes of an input, once for all predictions that were made from it. */
+export interface StoredInput {
+  readonly digest: string;
   readonly kind: InputKind;
   readonly bytes: number;
   readonly contentType: string;
   /** Small inputs stand here, large ones in the bucket `inputs` under `file`. */
-  readonly content?: Binary;
+  readonly content?: Buffer;
   readonly file?: ObjectId;
   /** Its bytes were erased: neither content, nor for long a file, stands here any more. */
   readonly erased?: ErasedNote;
+}
+
+/** Collection `inputs`: a stored input in the form that `input-form.ts` writes and reads. */
+export interface InputDoc {
+  /** The SHA-256 of its bytes. */
+  readonly _id: Uint8Array;
+  /** Left out: `tensors`. */
+  readonly kind?: InputKind;
+  readonly bytes: number;
+  /** Left out: `application/octet-stream`. */
+  readonly contentType?: string;
+  /** Of a tensor file whose `content` stands here without the header that follows from these. */
+  readonly tensors?: readonly string[];
+  readonly content?: Uint8Array;
+  readonly file?: ObjectId;
+  readonly erased?: ErasedNote;
   /** Since when no prediction is known to refer to it; whoever stores it again takes this away. */
   readonly unusedSince?: Date;
-  readonly createdAt: Date;
-  /** When it was last sent to be stored; nothing is removed that was used a short while ago. */
-  readonly usedAt: Date;
-}
-
-/** Bytes to be stored as an input, with what records say of them. */
-export interface PredictionInput extends Omit<InputSummary, 'contentType'> {
-  readonly contentType: string;
-  readonly content: Buffer;
-}
-
-/** One prediction as it is handed to a recorder. */
-export interface PredictionRecord extends Omit<
-  PredictionDoc,
-  '_id' | 'tags' | 'input' | 'outputs' | 'labels'
-> {
-  readonly id: string;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly input: PredictionInput;
-  readonly outputs?: NamedTensors;
+  /** When it was sent to be stored although it was. */
+  readonly usedAt?: Date;
 }

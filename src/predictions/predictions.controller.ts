@@ -7,11 +7,11 @@ import { BadCursorError, decodeCursor, DEFAULT_LIMIT, type Page, toPage } from '
 import { PAGE_PARAMETERS, readQuery } from '../http/query';
 import { isKnown } from '../http/conditional';
 import { PredictionRecords } from './prediction-records.service';
-import { type PredictionAnswer, toPredictionAnswer } from './prediction.answer';
+import { type PredictionAnswer } from './prediction.answer';
 import { isPredictionId, parsePredictionId } from './prediction-id';
 import { assertUsable, PREDICTION_FILTERS } from './prediction-query';
 import { GetPredictionDocs, GetPredictionInputDocs, ListPredictionsDocs } from './predictions.docs';
-import { type PredictionFilter, PredictionsRepository } from './predictions.repository';
+import { type PredictionFilter } from './predictions.repository';
 
 const PARAMETERS = { ...PREDICTION_FILTERS, ...PAGE_PARAMETERS };
 
@@ -21,10 +21,7 @@ const IMMUTABLE = 'private, max-age=31536000, immutable';
 @ApiTags('predictions')
 @Controller('api/predictions')
 export class PredictionsController {
-  constructor(
-    private readonly predictions: PredictionsRepository,
-    private readonly records: PredictionRecords,
-  ) {}
+  constructor(private readonly records: PredictionRecords) {}
 
   @Get()
   @ListPredictionsDocs()
@@ -33,16 +30,16 @@ export class PredictionsController {
     const { limit = DEFAULT_LIMIT, cursor, ...filter } = query;
     assertUsable(filter);
     const scope = `predictions ${canonicalJson(toText(filter))}`;
-    const docs = await this.predictions.list(filter, {
+    const found = await this.records.list(filter, {
       limit: limit + 1,
       ...(cursor === undefined ? {} : { before: idAfter(cursor, scope) }),
     });
     return toPage(
-      docs,
+      found,
       limit,
       scope,
-      ({ _id }) => [_id.toHexString()],
-      (doc) => toPredictionAnswer(doc),
+      ({ predictionId }) => [predictionId],
+      (answer) => answer,
     );
   }
 

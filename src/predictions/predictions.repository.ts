@@ -1,16 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import {
-  Binary,
-  type ClientSession,
-  type Collection,
-  type Db,
-  type Filter,
-  ObjectId,
-} from 'mongodb';
+import { type ClientSession, type Collection, type Db, type Filter, ObjectId } from 'mongodb';
 
-import { type NamedTensors } from '../common/tensor';
 import { type RetentionSetting } from '../models/model.doc';
-import { toPairs } from '../models/version.doc';
 import { insertGroup } from '../mongo/insert-group';
 import { isLostCursor } from '../mongo/mongo-failure';
 import { DATABASE } from '../mongo/mongo.tokens';
@@ -18,14 +9,23 @@ import { Schema } from '../mongo/schema';
 import { type FeedbackDoc, type Truth } from './feedback.doc';
 import { joinFeedback, latestFeedback } from './feedback.repository';
 import { GroupCommit, INSERT_LIMITS } from './group-commit';
+import { digestBytes } from './input-digest';
+import { toStoredInput } from './input-form';
+import { renewPredictions } from './old-forms';
+import {
+  type RecordToStore,
+  toInputSummary,
+  toPrediction,
+  toPredictionDoc,
+} from './prediction-form';
 import {
   type InputDoc,
   type InputSummary,
+  type Prediction,
   type PredictionDoc,
-  type PredictionRecord,
   type PredictionStatus,
   type Protocol,
-  type StoredTensor,
+  type StoredInput,
 } from './prediction.doc';
 
 /** Which predictions to list; `since` is included, `until` is not. */
@@ -42,13 +42,10 @@ export interface PredictionFilter {
   readonly label?: string;
 }
 
-/** What of a record goes into its document: of the input no bytes. */
-type StoredRecord = Omit<PredictionRecord, 'input'> & { readonly input: InputSummary };
-
 /** A record with what belongs to it. */
 export interface JoinedPrediction {
-  readonly prediction: PredictionDoc;
-  readonly input: InputDoc | null;
+  readonly prediction: Prediction;
+  readonly input: StoredInput | null;
   readonly feedback: FeedbackDoc | null;
 }
 
@@ -105,7 +102,7 @@ export class PredictionsRepository {
   }, INSERT_LIMITS);
 
   constructor(@Inject(DATABASE) db: Db, schema: Schema) {
-    this.predictions = db.collection('predictions');
+    this.predictions = db.collection('predictions', { promoteBuffers: true });
     schema.declare('predictions', [
       {
         name: 'model_newest',
@@ -155,7 +152,7 @@ export class PredictionsRepository {
       },
       {
         name: 'made_from',
-        // Hashed: a digest of 71 characters in an index would outweigh many a record.
+        // Hashed: a quarter of the bytes that the digests would take.
         key: { 'input.digest': 'hashed' },
         reason: 'the predictions that were made from an input; whether there are any',
       },
@@ -166,6 +163,7 @@ export class PredictionsRepository {
         partialFilterExpression: { labels: { $exists: true } },
       },
     ]);
+    schema.renew('predictions', renewPredictions);
   }
 
   newId(): string {
@@ -176,8 +174,8 @@ export class PredictionsRepository {
    * Returns when a majority has the record. Safe to repeat after a failure: the id is the
    * caller's, so a record can only meet itself.
    */
-  async insert(record: StoredRecord): Promise<void> {
-    await this.inserts.add(toDoc(record), weigh(record));
+  async insert(record: RecordToStore): Promise<void> {
+    await this.inserts.add(toPredictionDoc(record, new ObjectId(record.id)), weigh(record));
   }
 
   async remove(id: string): Promise<void> {
@@ -188,24 +186,25 @@ export class PredictionsRepository {
   async list(
     filter: PredictionFilter,
     page: { readonly limit: number; readonly before?: string },
-  ): Promise<PredictionDoc[]> {
-    return await this.predictions
+  ): Promise<Prediction[]> {
+    const docs = await this.predictions
       .find(toQuery(filter, page.before))
       .project<PredictionDoc>({ 'outputs.values': 0, top: { $slice: LISTED_TOP_ROWS } })
       .sort({ _id: -1 })
       .limit(page.limit)
       .toArray();
+    return docs.map(toPrediction);
   }
 
   /** With the values of outputs that are small together. */
   async listWithOutputs(
     filter: PredictionFilter,
     page: { readonly limit: number; readonly before?: string },
-  ): Promise<PredictionDoc[]> {
+  ): Promise<Prediction[]> {
     const outputs = { $ifNull: ['$outputs', []] };
     const bytes = { $sum: { $map: { input: outputs, in: { $binarySize: '$$this.values' } } } };
     const isSmall = { $lte: [bytes, LISTED_OUTPUT_BYTES] };
-    return await this.predictions
+    const docs = await this.predictions
       .aggregate<PredictionDoc>([
         { $match: toQuery(filter, page.before) },
         { $sort: { _id: -1 } },
@@ -213,6 +212,7 @@ export class PredictionsRepository {
         { $set: { outputs: { $cond: [isSmall, '$outputs', '$$REMOVE'] } } },
       ])
       .toArray();
+    return docs.map(toPrediction);
   }
 
   /** How many there are, before a place if one is named, at most `limit`. */
@@ -254,7 +254,7 @@ export class PredictionsRepository {
   async *judged(
     filter: PredictionFilter,
     limit: number,
-  ): AsyncGenerator<{ readonly prediction: PredictionDoc; readonly truth: Truth }> {
+  ): AsyncGenerator<{ readonly prediction: Prediction; readonly truth: Truth }> {
     const cursor = this.predictions.aggregate<PredictionDoc & Joins>([
       { $match: toQuery(filter, undefined) },
       { $sort: { _id: -1 } },
@@ -273,7 +273,7 @@ export class PredictionsRepository {
       { _id: new ObjectId(id) },
       { projection: { input: 1 }, ...(session ? { session } : {}) },
     );
-    return found?.input ?? null;
+    return found ? toInputSummary(found.input) : null;
   }
 
   /** The newest record of a model that its setting condemns, and with it all before; null when none. */
@@ -380,7 +380,7 @@ export class PredictionsRepository {
   ): Promise<string | null> {
     if (models.length === 0) return null;
     const found = await this.predictions.findOne(
-      { 'input.digest': digest, model: { $in: [...models] } },
+      { 'input.digest': digestBytes(digest), model: { $in: [...models] } },
       { projection: { model: 1 }, session },
     );
     return found?.model ?? null;
@@ -391,7 +391,7 @@ export class PredictionsRepository {
   }
 
   async countMadeFrom(digest: string): Promise<number> {
-    return await this.predictions.countDocuments({ 'input.digest': digest });
+    return await this.predictions.countDocuments({ 'input.digest': digestBytes(digest) });
   }
 
   /** A record, the document of its input, and what was said of it, in one round trip. */
@@ -468,44 +468,17 @@ function unjoin({
   feedbackDocs,
   ...prediction
 }: PredictionDoc & Joins): JoinedPrediction {
-  return { prediction, input: inputDocs?.[0] ?? null, feedback: latestFeedback(feedbackDocs) };
-}
-
-function toDoc(record: StoredRecord): PredictionDoc {
-  const { id, tags, input, outputs, top, ...rest } = record;
-  const { digest, kind, bytes, contentType, filename, recipe, tensors } = input;
-  const labels = new Set(top?.flatMap(([first]) => (first ? [first.label] : [])));
+  const [input] = inputDocs ?? [];
   return {
-    _id: new ObjectId(id),
-    ...rest,
-    tags: toPairs(tags),
-    input: {
-      digest,
-      kind,
-      bytes,
-      ...(contentType === undefined ? {} : { contentType }),
-      ...(filename === undefined ? {} : { filename }),
-      ...(recipe === undefined ? {} : { recipe }),
-      ...(tensors ? { tensors } : {}),
-    },
-    ...(outputs ? { outputs: toStored(outputs) } : {}),
-    ...(top ? { top } : {}),
-    ...(labels.size > 0 ? { labels: [...labels] } : {}),
+    prediction: toPrediction(prediction),
+    input: input ? toStoredInput(input) : null,
+    feedback: latestFeedback(feedbackDocs),
   };
 }
 
 /** About what the document takes, without encoding it. */
-function weigh({ outputs = {} }: StoredRecord): number {
+function weigh({ outputs = {} }: RecordToStore): number {
   return Object.values(outputs).reduce((sum, { data }) => sum + data.byteLength, RECORD_BYTES);
-}
-
-function toStored(tensors: NamedTensors): StoredTensor[] {
-  return Object.entries(tensors).map(([name, { dtype, shape, data }]) => ({
-    name,
-    dtype,
-    shape,
-    values: new Binary(data),
-  }));
 }
 
 /** The index that holds what is counted by, so that few documents have to be read. */

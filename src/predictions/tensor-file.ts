@@ -1,4 +1,11 @@
-import { type DType, type NamedTensors, type Tensor } from '../common/tensor';
+import {
+  DTYPE_BYTES,
+  type DType,
+  elementCount,
+  type NamedTensors,
+  type Tensor,
+} from '../common/tensor';
+import { type TensorHeader } from './prediction.doc';
 import { InputCorruptError } from './predictions.errors';
 
 /**
@@ -31,20 +38,51 @@ interface HeaderEntry {
 
 /** Equal tensors give equal bytes, in whatever order they come. */
 export function encodeTensorFile(tensors: NamedTensors): Buffer {
-  const sorted = Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1));
+  const sorted = Object.entries(tensors)
+    .map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, data }))
+    .sort(byName);
+  const header = encodeHeader(sorted, ({ data }) => data.byteLength);
+  return Buffer.concat([header, ...sorted.map(({ data }) => data)]);
+}
+
+/**
+ * Everything in the file of these tensors that stands before their values; null where that cannot
+ * be told from headers, because strings have a length of their own.
+ */
+export function encodeFileHeader(tensors: readonly TensorHeader[]): Buffer | null {
+  if (tensors.some(({ dtype }) => DTYPE_BYTES[dtype] === 0)) return null;
+  return encodeHeader(
+    tensors.toSorted(byName),
+    ({ dtype, shape }) => DTYPE_BYTES[dtype] * elementCount(shape),
+  );
+}
+
+function byName(a: TensorHeader, b: TensorHeader): number {
+  return a.name < b.name ? -1 : 1;
+}
+
+function encodeHeader<T extends TensorHeader>(
+  sorted: readonly T[],
+  bytesOf: (tensor: T) => number,
+): Buffer {
   let end = 0;
-  const entries = sorted.map(([name, { dtype, shape, data }]): [string, HeaderEntry] => {
-    const begin = end;
-    end += data.byteLength;
-    return [name, { dtype: FILE_DTYPES[dtype], shape, data_offsets: [begin, end] }];
-  });
   // Written entry by entry: an object would put names that look like numbers first.
-  const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(',')}}`;
+  const entries = sorted.map((tensor) => {
+    const begin = end;
+    end += bytesOf(tensor);
+    const entry: HeaderEntry = {
+      dtype: FILE_DTYPES[tensor.dtype],
+      shape: tensor.shape,
+      data_offsets: [begin, end],
+    };
+    return `${JSON.stringify(tensor.name)}:${JSON.stringify(entry)}`;
+  });
+  const json = `{${entries.join(',')}}`;
   const padding = (ALIGNMENT - (Buffer.byteLength(json) % ALIGNMENT)) % ALIGNMENT;
-  const header = Buffer.from(json + ' '.repeat(padding));
+  const text = Buffer.from(json + ' '.repeat(padding));
   const length = Buffer.alloc(LENGTH_BYTES);
-  length.writeBigUInt64LE(BigInt(header.length));
-  return Buffer.concat([length, header, ...sorted.map(([, { data }]) => data)]);
+  length.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([length, text]);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type Signature } from '../common/tensor';
 import { inOrder } from '../predictions/outputs-json';
 import { outputsOf } from '../predictions/prediction-proof';
-import { type PredictionDoc } from '../predictions/prediction.doc';
+import { type Prediction } from '../predictions/prediction.doc';
 import { type Truth } from '../predictions/feedback.doc';
 import { valuesOf } from '../predictions/tensor-values';
 
@@ -65,7 +65,7 @@ export class QualityTally {
     { values: number; absolute: number; squared: number }
   >();
 
-  add(prediction: PredictionDoc, truth: Truth, version: ReadableVersion | null): void {
+  add(prediction: Prediction, truth: Truth, version: ReadableVersion | null): void {
     this.predictions++;
     const isUsed = truth.labels
       ? this.addLabels(prediction, truth.labels, version)
@@ -89,7 +89,7 @@ export class QualityTally {
   }
 
   private addLabels(
-    prediction: PredictionDoc,
+    prediction: Prediction,
     labels: readonly string[],
     version: ReadableVersion | null,
   ): boolean {
@@ -107,7 +107,7 @@ export class QualityTally {
   }
 
   private addLoss(
-    prediction: PredictionDoc,
+    prediction: Prediction,
     truth: readonly string[],
     version: ReadableVersion | null,
   ): void {
@@ -123,7 +123,7 @@ export class QualityTally {
   }
 
   private addValues(
-    prediction: PredictionDoc,
+    prediction: Prediction,
     truths: NonNullable<Truth['values']>,
     version: ReadableVersion | null,
   ): boolean {
@@ -177,7 +177,7 @@ export class QualityTally {
 }
 
 /** Outputs in the order of the signature, as far as there is one. */
-function namedValues(prediction: PredictionDoc, version: ReadableVersion | null) {
+function namedValues(prediction: Prediction, version: ReadableVersion | null) {
   const signature = version?.signature ?? { inputs: [], outputs: [] };
   return inOrder(outputsOf(prediction) ?? {}, signature).map(([name, tensor]) => ({
     name,

@@ -8,7 +8,7 @@ import { type NamedTensors, type TensorSpec } from '../common/tensor';
 import { type VersionDoc } from '../models/version.doc';
 import { readImages } from '../predictions/image-inputs';
 import { type SentImage } from '../predictions/image-request';
-import { type InputDoc } from '../predictions/prediction.doc';
+import { type StoredInput } from '../predictions/prediction.doc';
 import { decodeTensorFile } from '../predictions/tensor-file';
 
 /**
@@ -19,7 +19,7 @@ import { decodeTensorFile } from '../predictions/tensor-file';
  */
 export async function inputsFor(
   version: Pick<VersionDoc, 'signature' | 'recipe'>,
-  { kind, contentType }: Pick<InputDoc, 'kind' | 'contentType'>,
+  { kind, contentType }: Pick<StoredInput, 'kind' | 'contentType'>,
   content: Buffer,
 ): Promise<NamedTensors> {
   if (kind === 'image') {

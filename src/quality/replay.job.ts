@@ -11,7 +11,8 @@ import {
   type PredictionFilter,
   PredictionsRepository,
 } from '../predictions/predictions.repository';
-import { type PredictionDoc } from '../predictions/prediction.doc';
+import { type Prediction } from '../predictions/prediction.doc';
+import { outputsOf } from '../predictions/prediction-proof';
 import { topLabels } from '../predictions/top-labels';
 import { ModelRuntime } from '../runtime/model-runtime.service';
 import { type JobDoc } from './job.doc';
@@ -81,7 +82,7 @@ export class ReplayJob {
           }),
         );
       }
-      before = docs.at(-1)?._id.toHexString() ?? before;
+      before = docs.at(-1)?.id ?? before;
       const checkpoint: Checkpoint = { before, total, tally: tally.save() };
       await context.save({ done: tally.seen, total: Math.max(total, tally.seen) }, checkpoint);
       if (docs.length < limit) break;
@@ -91,12 +92,12 @@ export class ReplayJob {
 
   /** Adds one record to the tally, or says why it cannot be compared. */
   private async replay(
-    listed: PredictionDoc,
+    listed: Prediction,
     ownOf: (version: number) => Promise<VersionDoc>,
     candidate: VersionDoc,
     tally: ReplayTally,
   ): Promise<void> {
-    const predictionId = listed._id.toHexString();
+    const predictionId = listed.id;
     try {
       const found = await this.predictions.findJoined(predictionId);
       if (!found) throw new PredictionNotFoundError('The record was removed meanwhile');
@@ -112,7 +113,7 @@ export class ReplayJob {
       tally.add({
         predictionId,
         rows,
-        recorded: recordedOutputs(prediction),
+        recorded: outputsOf(prediction) ?? {},
         own: again,
         candidate: instead,
         recordedTop: prediction.top,
@@ -140,15 +141,6 @@ export class ReplayJob {
       state: doc.state,
     });
   }
-}
-
-function recordedOutputs({ outputs = [] }: PredictionDoc): NamedTensors {
-  return Object.fromEntries(
-    outputs.map(({ name, dtype, shape, values }) => [
-      name,
-      { dtype, shape, data: values.buffer.subarray(0, values.position) },
-    ]),
-  );
 }
 
 function isPassing({ kind }: StoreError): boolean {

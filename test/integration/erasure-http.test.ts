@@ -4,7 +4,9 @@ import { createClient } from '../../src/mongo/connect';
 import { DurableRecorder } from '../../src/predictions/durable-recorder.service';
 import { INLINE_BYTES } from '../../src/predictions/inputs.store';
 import { type PredictionInput, type PredictionRecord } from '../../src/predictions/prediction.doc';
+import { type PredictionAnswer } from '../../src/predictions/prediction.answer';
 import { digestOf, tensorInput } from '../../src/predictions/prediction-input';
+import { PredictionRecords } from '../../src/predictions/prediction-records.service';
 import { PredictionsRepository } from '../../src/predictions/predictions.repository';
 import { bootService, type BootedService } from '../support/boot';
 import { testMongoUri } from '../support/database';
@@ -79,6 +81,34 @@ it('erases an input for all its predictions, keeps the records, and says so for 
   });
   expect(entry?._id.toHexString()).toBe(erased.body.auditId);
   expect(await show(ids[1]!)).toMatchObject({ input: { digest: input.digest }, status: 'ok' });
+});
+
+it('says so in lists and exports, too', async () => {
+  const model = 'listed';
+  const input = anInput();
+  const ids = [
+    await record(input, { model, protocol: 'image' }),
+    await record(anInput(), { model, protocol: 'image' }),
+  ];
+  const { body } = await sendJson('DELETE', `${api}/predictions/${ids[0]!}/input?reason=asked`);
+  const erased = { at: body.at, reason: 'asked' };
+
+  const { items } = (await sendJson('GET', `${api}/predictions?model=${model}`)).body;
+
+  expect(items.map(({ predictionId }: PredictionAnswer) => predictionId)).toEqual(ids.toReversed());
+  expect(items[0].input).not.toHaveProperty('erased');
+  expect(items[1].input).toMatchObject({ digest: input.digest, erased });
+  const images = await service.service.app
+    .get(PredictionRecords)
+    .listImages({ model }, { limit: 5 });
+  expect(images.map((image) => image.input.erased)).toEqual([undefined, erased]);
+  for (const query of ['', '&inputs=true']) {
+    const lines = await fetch(`${api}/predictions/export?model=${model}${query}`);
+    const [first, second] = (await lines.text())
+      .split('\n')
+      .map((line) => JSON.parse(line || 'null'));
+    expect([first.input.erased, second.input.erased]).toEqual([erased, undefined]);
+  }
 });
 
 it('erases a large input with its file and chunks, by its digest', async () => {

@@ -8,14 +8,14 @@ import { Binary } from 'mongodb';
 import { DurableRecorder } from '../../src/predictions/durable-recorder.service';
 import { InputsStore } from '../../src/predictions/inputs.store';
 import { type PredictionAnswer } from '../../src/predictions/prediction.answer';
-import { type PredictionRecord } from '../../src/predictions/prediction.doc';
+import { type PredictionInput, type PredictionRecord } from '../../src/predictions/prediction.doc';
 import { PredictionsRepository } from '../../src/predictions/predictions.repository';
 import { digestOf, tensorInput } from '../../src/predictions/prediction-input';
 import { createClient } from '../../src/mongo/connect';
 import { bootService, type BootedService } from '../support/boot';
 import { testMongoUri } from '../support/database';
 import { serviceAppName, whileFailing } from '../support/fail-command';
-import { aRecord, aVector } from '../support/prediction-records';
+import { aRecord, aVector, inputId } from '../support/prediction-records';
 import { sendJson } from '../support/uploads';
 
 const admin = createClient(testMongoUri(), { appName: 'arming' });
@@ -201,9 +201,9 @@ describe('GET /api/predictions/export', () => {
     const [first, second] = [tensorInput(aVector(4, 5, 6)), tensorInput(aVector(7, 8, 9))];
     const damaged = await record({ model: 'hurt', input: first });
     const gone = await record({ model: 'hurt', input: second });
-    const inputs = service.db.collection<{ _id: string }>('inputs');
-    await inputs.updateOne({ _id: first.digest }, { $set: { content: new Binary([1]) } });
-    await inputs.deleteOne({ _id: second.digest });
+    const inputs = service.db.collection('inputs');
+    await inputs.updateOne({ _id: inputId(first.digest) }, { $set: { content: new Binary([1]) } });
+    await inputs.deleteOne({ _id: inputId(second.digest) });
 
     const response = await fetch(`${api}/export?model=hurt&inputs=true`);
 
@@ -258,6 +258,68 @@ describe('POST /api/predictions/import', () => {
     expect(feedback).toMatchObject({ label: said.label, source: said.source, revision: 1 });
     expect(await (await fetch(`${api}/${id!}/outputs`)).arrayBuffer()).toEqual(outputs);
     expect(await (await fetch(`${api}/${id!}/input`)).arrayBuffer()).toEqual(input);
+  });
+
+  describe('of a record whose input was erased', () => {
+    const erased = { at: '2026-01-02T03:04:05.678Z', reason: '$asked to' };
+    const anExport = async (input: PredictionInput): Promise<string> => {
+      const id = await record({ model: 'erased', input });
+      const lines = await (await fetch(`${api}/export?model=erased`)).text();
+      await service.db.collection('predictions').deleteMany({ model: 'erased' });
+      const line = JSON.parse(
+        lines
+          .trim()
+          .split('\n')
+          .find((text) => text.includes(id))!,
+      );
+      return JSON.stringify({ ...line, input: { ...line.input, erased } });
+    };
+    const freshInput = () => tensorInput(aVector(Math.random(), Math.random()));
+    const imported = async () =>
+      (await sendJson('GET', `${service.url}/api/audit?action=erasure_imported`)).body.items;
+
+    it('says so here as well, once, and the audit says where that is from', async () => {
+      const input = freshInput();
+      const line = await anExport(input);
+      await service.db.collection('inputs').deleteMany({});
+
+      expect((await send([line, line].join('\n'))).body).toMatchObject({ accepted: 2 });
+      await send(line);
+
+      const { predictionId } = JSON.parse(line);
+      const shown = (await sendJson('GET', `${api}/${predictionId}`)).body;
+      expect(shown.input.erased).toEqual(erased);
+      const bytes = await sendJson('GET', `${api}/${predictionId}/input`);
+      expect([bytes.status, bytes.body.code]).toEqual([404, 'input_erased']);
+      const entries = await imported();
+      expect(entries).toHaveLength(1);
+      expect(entries[0]).toMatchObject({ digest: input.digest, reason: erased.reason });
+      // Sent again, it is stored again.
+      service.service.app.get(InputsStore).forget(input.digest);
+      await record({ model: 'erased', input });
+      expect((await sendJson('GET', `${api}/${predictionId}`)).body.input).not.toHaveProperty(
+        'erased',
+      );
+    });
+
+    it('takes nothing away that stands here', async () => {
+      const line = await anExport(freshInput());
+      const before = await imported();
+
+      await send(line);
+
+      const { predictionId } = JSON.parse(line);
+      expect((await fetch(`${api}/${predictionId}/input`)).status).toBe(200);
+      expect(await imported()).toEqual(before);
+    });
+
+    it('is refused when it does not say when', async () => {
+      const line = (await anExport(freshInput())).replace(erased.at, 'some time');
+
+      expect((await send(line)).body.details.faults).toEqual([
+        { path: 'line 1: input.erased.at', message: 'must be a time' },
+      ]);
+    });
   });
 
   it('takes values as JSON, and a record without its input', async () => {

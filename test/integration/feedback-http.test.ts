@@ -211,7 +211,7 @@ it('joins record, input and feedback in one round trip, from indexes', async () 
   const found = await new PredictionsRepository(db, new Schema()).findJoined(id);
 
   expect(found).toMatchObject({ feedback: { current: { labels: ['1'] } } });
-  expect(found?.input?._id).toBe(found?.prediction.input.digest);
+  expect(found?.input?.digest).toBe(found?.prediction.input.digest);
   const reads = commands.filter(({ commandName }) => commandName !== 'endSessions');
   expect(reads.map(({ commandName }) => commandName)).toEqual(['aggregate']);
   const { pipeline } = reads[0]!.command;

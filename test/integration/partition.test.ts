@@ -54,9 +54,9 @@ async function expectRecorded(ids: readonly string[]): Promise<void> {
   const wanted = { _id: { $in: ids.map((id) => new ObjectId(id)) } };
   const found = await service.db.collection('predictions').find(wanted).toArray();
   expect(found).toHaveLength(ids.length);
-  const digests = new Set(found.map(({ input }) => input.digest as never));
+  const digests = new Map(found.map(({ input }) => [String(input.digest), input.digest as never]));
   const inputs = service.db.collection('inputs');
-  expect(await inputs.countDocuments({ _id: { $in: [...digests] } })).toBe(digests.size);
+  expect(await inputs.countDocuments({ _id: { $in: [...digests.values()] } })).toBe(digests.size);
 }
 
 async function untilRecording(): Promise<string> {

@@ -24,7 +24,7 @@ import { decodeTensorFile } from '../../src/predictions/tensor-file';
 import { type NamedTensors } from '../../src/common/tensor';
 import { type FreshDatabase, freshDatabase, testMongoUri } from '../support/database';
 import { whileFailing } from '../support/fail-command';
-import { aRecord, aVector } from '../support/prediction-records';
+import { aRecord, aVector, inputId } from '../support/prediction-records';
 
 const admin = createClient(testMongoUri(), { appName: 'arming' });
 let database: FreshDatabase;
@@ -73,7 +73,7 @@ describe('InputsStore', () => {
     );
     await new InputsStore(database.db, new Schema()).save(input);
 
-    expect(await count('inputs', { _id: input.digest as never })).toBe(1);
+    expect(await count('inputs', { _id: inputId(input.digest) })).toBe(1);
     expect(await inputs.read(input.digest)).toEqual(input.content);
   });
 
@@ -98,12 +98,12 @@ describe('InputsStore', () => {
   it('notices damaged bytes', async () => {
     const input = freshInput();
     await inputs.save(input);
-    const doc = await database.db.collection('inputs').findOne({ _id: input.digest as never });
+    const doc = await database.db.collection('inputs').findOne({ _id: inputId(input.digest) });
     const damaged = Buffer.from((doc!['content'] as { buffer: Buffer }).buffer);
     damaged[damaged.length - 1]! ^= 1;
     await database.db
       .collection('inputs')
-      .updateOne({ _id: input.digest as never }, { $set: { content: damaged } });
+      .updateOne({ _id: inputId(input.digest) }, { $set: { content: damaged } });
 
     await expect(inputs.read(input.digest)).rejects.toMatchObject({ code: 'input_corrupt' });
   });
@@ -209,7 +209,7 @@ describe('DurableRecorder', () => {
     const record = aRecord(predictions.newId(), { input: freshInput() });
     await recorder.record(record);
 
-    await database.db.collection('inputs').deleteOne({ _id: record.input.digest as never });
+    await database.db.collection('inputs').deleteOne({ _id: inputId(record.input.digest) });
 
     expect((await records.get(record.id)).input.tensors).toEqual({
       x: { dtype: 'float32', shape: [1, 16] },
@@ -512,8 +512,7 @@ describe('PredictionsRepository', () => {
     }
   });
 
-  const idsOf = (docs: readonly { _id: { toHexString(): string } }[]): string[] =>
-    docs.map(({ _id }) => _id.toHexString());
+  const idsOf = (found: readonly { id: string }[]): string[] => found.map(({ id }) => id);
 
   it('lists newest first, page after page, whatever is written meanwhile', async () => {
     const pages: string[][] = [];
@@ -544,19 +543,19 @@ describe('PredictionsRepository', () => {
   ])('filters by %j', async (filter, expected) => {
     const docs = await predictions.list({ model, ...filter }, { limit: 100 });
 
-    expect(docs.filter(({ _id }) => ids.includes(_id.toHexString()))).toHaveLength(expected);
+    expect(docs.filter(({ id }) => ids.includes(id))).toHaveLength(expected);
   });
 
   it('takes times to the millisecond', async () => {
     const [doc] = await predictions.list({ model }, { limit: 1, before: ids[10]! });
-    const { _id, createdAt } = doc!;
+    const { id, createdAt } = doc!;
     const around = async (since: number, until: number): Promise<boolean> => {
       const filter = {
         model,
         since: new Date(+createdAt + since),
         until: new Date(+createdAt + until),
       };
-      return idsOf(await predictions.list(filter, { limit: 100 })).includes(_id.toHexString());
+      return idsOf(await predictions.list(filter, { limit: 100 })).includes(id);
     };
 
     expect(await around(0, 1)).toBe(true);

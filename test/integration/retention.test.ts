@@ -19,7 +19,7 @@ import { Retention } from '../../src/predictions/retention.service';
 import { bootService, type BootedService } from '../support/boot';
 import { testMongoUri } from '../support/database';
 import { serviceAppName, whileFailing } from '../support/fail-command';
-import { aRecord } from '../support/prediction-records';
+import { aRecord, inputId } from '../support/prediction-records';
 import { sendJson } from '../support/uploads';
 
 const DAY_MS = 86_400_000;
@@ -78,7 +78,7 @@ const ask = async (method: string, path: string, body?: object) =>
 const isThere = async (id: string) => (await ask('GET', `predictions/${id}`)).status === 200;
 const hold = async (path: string) => await ask('PUT', `${path}/hold`, { reason: 'a complaint' });
 const stored = async (digest: string) =>
-  (await service.db.collection('inputs').countDocuments({ _id: digest as never })) === 1;
+  (await service.db.collection('inputs').countDocuments({ _id: inputId(digest) })) === 1;
 
 describe('the setting of a model', () => {
   it('is shown, changed and taken away', async () => {
@@ -306,7 +306,10 @@ describe('inputs', () => {
     for (const id of ids) {
       expect((await ask('GET', `predictions/${id}`)).body.input.tensors.x.values).toHaveLength(16);
     }
-    const marked = { unusedSince: { $exists: true }, _id: { $in: [seen.digest, unseen.digest] } };
+    const marked = {
+      unusedSince: { $exists: true },
+      _id: { $in: [inputId(seen.digest), inputId(unseen.digest)] },
+    };
     expect(await service.db.collection('inputs').countDocuments(marked as never)).toBe(0);
   });
 
@@ -388,7 +391,7 @@ describe('inputs', () => {
         // The first time only: freed while the record was on its way.
         if (!hasStoodStill) {
           hasStoodStill = true;
-          await service.db.collection('inputs').deleteOne({ _id: input.digest as never });
+          await service.db.collection('inputs').deleteOne({ _id: inputId(input.digest) });
           jest.spyOn(performance, 'now').mockImplementation(() => now() + 120_000);
         }
         await predictions.insert(one);

@@ -1,3 +1,4 @@
+import { digestBytes } from '../../src/predictions/input-digest';
 import { type NamedTensors } from '../../src/common/tensor';
 import { type PredictionRecord } from '../../src/predictions/prediction.doc';
 import { tensorInput } from '../../src/predictions/prediction-input';
@@ -26,4 +27,9 @@ export function aRecord(id: string, overrides: Partial<PredictionRecord> = {}): 
     createdAt: new Date(),
     ...overrides,
   };
+}
+
+/** The `_id` of an input in its collection. */
+export function inputId(digest: string): never {
+  return digestBytes(digest) as never;
 }

@@ -1,6 +1,4 @@
-import { Binary, ObjectId } from 'mongodb';
-
-import { type PredictionDoc } from '../../../src/predictions/prediction.doc';
+import { type Prediction } from '../../../src/predictions/prediction.doc';
 import { QualityTally, type ReadableVersion } from '../../../src/quality/quality-tally';
 
 const VERSION: ReadableVersion = {
@@ -9,7 +7,7 @@ const VERSION: ReadableVersion = {
 };
 
 /** A prediction of scores for `cat` and `dog`, row by row. */
-function scored(...scores: number[]): PredictionDoc {
+function scored(...scores: number[]): Prediction {
   const rows = scores.length / 2;
   const data = new Float32Array(scores);
   const top = Array.from({ length: rows }, (_, row) => {
@@ -17,7 +15,6 @@ function scored(...scores: number[]): PredictionDoc {
     return [{ label: cat >= dog ? 'cat' : 'dog', score: Math.max(cat, dog) }];
   });
   return {
-    _id: new ObjectId(),
     rows,
     top,
     outputs: [
@@ -25,10 +22,10 @@ function scored(...scores: number[]): PredictionDoc {
         name: 'y',
         dtype: 'float32',
         shape: [rows, 2],
-        values: new Binary(Buffer.from(data.buffer)),
+        data: Buffer.from(data.buffer),
       },
     ],
-  } as unknown as PredictionDoc;
+  } as unknown as Prediction;
 }
 
 describe('QualityTally', () => {
