@@ -14,9 +14,18 @@ export interface Effort {
   readonly slowModels: boolean;
   /** Records that queries are measured over. */
   readonly manyRecords: number;
+  /** Only these models and numbers of connections, where a bench has several of them; null: all. */
+  readonly models: readonly string[] | null;
+  readonly connections: readonly number[] | null;
   /** Size of an upload that should not fit into memory. */
   readonly hugeBytes: number;
 }
 
-/** Answers one or several questions about a running service. */
-export type Bench = (service: BenchService, effort: Effort) => Promise<Result[]>;
+/**
+ * Answers one or several questions about a running service: one that takes long gives each answer
+ * as soon as it has it, so that what fails later takes nothing along.
+ */
+export type Bench = (
+  service: BenchService,
+  effort: Effort,
+) => Promise<Result[]> | AsyncIterable<Result>;

@@ -1,7 +1,6 @@
 import { type NamedTensors } from '../src/common/tensor';
-import { inspectArtifact, wantsContent } from '../src/formats/inspect-artifact';
 import { type LoadableVersion } from '../src/models/version';
-import { type EngineName, type FileSource } from '../src/runtime/engines/engine';
+import { type EngineName } from '../src/runtime/engines/engine';
 import { installedEngines } from '../src/runtime/engines/installed-engines';
 import { Executor } from '../src/runtime/executor';
 import { versionKey } from '../src/runtime/executor-protocol';
@@ -9,7 +8,8 @@ import { noise } from '../src/runtime/trial-inputs';
 import { warmUp } from '../src/runtime/warm-up';
 import { alternate, type Contender } from './alternate';
 import { type Bench, type Effort } from './bench';
-import { fixtureModel, fixtureModels, type ModelFiles } from './bench-models';
+import { fixtureModel, fixtureModels } from './bench-models';
+import { HeldFiles, versionOf } from './held-version';
 import { type Result } from './report';
 
 const BATCHES = [1, 32] as const;
@@ -47,20 +47,6 @@ export const benchEngines: Bench = async (_, effort) => {
     );
   }
 };
-
-/** The files of the one model that is measured now. */
-class HeldFiles implements FileSource {
-  held: ModelFiles = {};
-
-  async read({ path }: { readonly path: string }): Promise<ArrayBuffer> {
-    return await Promise.resolve(Uint8Array.from(this.held[path] ?? []).buffer);
-  }
-
-  async *open(file: { readonly path: string }): ReturnType<FileSource['open']> {
-    const bytes = new Uint8Array(await this.read(file));
-    yield { length: bytes.length, bytes };
-  }
-}
 
 async function benchModel(
   name: string,
@@ -138,26 +124,6 @@ async function rowsPerSecond(
     calls++;
   }
   return (calls * batch * 1000) / spentMs;
-}
-
-function versionOf(name: string, files: ModelFiles): LoadableVersion {
-  const { format, entry, signature, loadedBytes } = inspectArtifact(
-    Object.entries(files).map(([path, content]) => ({
-      path,
-      bytes: content.length,
-      ...(wantsContent(path) ? { content } : {}),
-    })),
-  );
-  const stored = Object.entries(files).map(([path, { length }]) => ({
-    path,
-    contentType: 'application/octet-stream',
-    ref: { sha256: '', rawBytes: length, storedBytes: length, segments: [] },
-  }));
-  const digest = 'sha256:bench';
-  return {
-    ...{ model: name.replaceAll('/', '-'), version: 1, digest, format, entry, signature },
-    ...{ files: stored, loadedBytes, engines: {} },
-  };
 }
 
 /** Puts the medians over all models into the notes of the first result. */

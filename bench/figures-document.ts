@@ -1,20 +1,9 @@
 import { type Comparison, type Spread } from './alternate';
-import { type Result } from './report';
+import { type KeptResult, type ResultsFile } from './report';
 
-/** A file of bench/results. */
-export interface Measured {
+/** A file of bench/results with the name of its bench. */
+export interface Measured extends ResultsFile {
   readonly name: string;
-  readonly date: string;
-  readonly commit: string;
-  readonly node: string;
-  readonly engine: string;
-  readonly machine: {
-    readonly cpu: string;
-    readonly cores: number;
-    readonly memoryGiB: number;
-    readonly platform: string;
-  };
-  readonly results: readonly Result[];
 }
 
 const INTRODUCTION = `# Figures
@@ -24,7 +13,9 @@ Made by \`npm run figures\` from what \`npm run bench\` wrote to \`bench/results
 
 /** All results as one page. */
 export function figuresDocument(measured: readonly Measured[]): string {
-  const sections = measured.map((run) => [heading(run), ...run.results.map(section)].join('\n'));
+  const sections = measured.map((run) =>
+    [heading(run), ...run.results.map((result) => section(result, run))].join('\n'),
+  );
   return [INTRODUCTION, ...sections].join('\n');
 }
 
@@ -36,7 +27,8 @@ ${date.slice(0, 10)}, commit ${commit}, Node ${node.replace(/^v/, '')}, engine $
 `;
 }
 
-function section({ question, unit, rounds, figures, comparisons, notes }: Result): string {
+function section(result: KeptResult, run: Measured): string {
+  const { question, unit, rounds, figures, comparisons, notes, measured = run } = result;
   const ours = [...new Set(comparisons.map((comparison) => comparison.ours))];
   const rows = figures.map(({ name, role, perSecond, details }) => {
     const others = Object.entries(details).map(([key, value]) => `${key} ${digits(value)}`);
@@ -48,6 +40,8 @@ function section({ question, unit, rounds, figures, comparisons, notes }: Result
     `### ${question}`,
     '',
     ...(rounds > 1 ? [`${rounds} rounds.`, ''] : []),
+    // The heading speaks of the newest run; what a slice of it did not measure again is older.
+    ...(measured.commit === run.commit ? [] : [`Measured at commit ${measured.commit}.`, '']),
     row(titles),
     row(titles.map(() => '---')),
     ...rows,

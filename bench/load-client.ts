@@ -19,6 +19,10 @@ export async function loadWith(
   },
 ): Promise<Sample> {
   const latenciesMs: number[] = [];
+  const faults = new Map<string, number>();
+  const fault = (what: string): void => {
+    faults.set(what, (faults.get(what) ?? 0) + 1);
+  };
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const load = autocannon(
       {
@@ -36,11 +40,17 @@ export async function loadWith(
       },
     );
     // Its own histogram knows only whole milliseconds.
-    load.on('response', (_client, _status, _bytes, responseMs) => latenciesMs.push(responseMs));
+    load.on('response', (_client, status, _bytes, responseMs) => {
+      if (status >= 300) fault(String(status));
+      latenciesMs.push(responseMs);
+    });
+    load.on('reqError', (error: NodeJS.ErrnoException) => {
+      fault(error.code ?? error.message);
+    });
   });
   if (result.non2xx + result.errors + result.timeouts > 0) {
     throw new TypeError(
-      `${url}: ${result.non2xx} refused, ${result.errors} failed, ${result.timeouts} too late`,
+      `${url}: ${result.non2xx} refused, ${result.errors} failed, ${result.timeouts} too late (${listed(faults)})`,
     );
   }
   latenciesMs.sort((a, b) => a - b);
@@ -49,4 +59,9 @@ export async function loadWith(
     perSecond: result['2xx'] / result.duration,
     details: { p50Ms: at(0.5), p99Ms: at(0.99) },
   };
+}
+
+/** What went wrong and how often: which of them it was tells a refusal from a service that is gone. */
+function listed(faults: ReadonlyMap<string, number>): string {
+  return [...faults].map(([what, count]) => `${count} x ${what}`).join(', ');
 }

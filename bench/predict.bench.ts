@@ -1,13 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { alternate, type Contender } from './alternate';
-import { type Bench } from './bench';
+import { alternate, type Contender, type Sample } from './alternate';
+import { type Bench, type Effort } from './bench';
+import { HealthWatch } from './health-watch';
 import { loadWith } from './load-client';
-import { type PythonPeer, startPythonPeer } from './python-peer';
+import { PEERS, type PythonPeer, startPythonPeer } from './python-peer';
 import { type Result } from './report';
+import { asJson, PHOTOGRAPH, type SentBody } from './sent-bodies';
 import {
   type LoopRequest,
   SERVED_MODELS,
@@ -20,14 +21,18 @@ import { setRecording, upload, uploadBody } from './service-client';
 import { type BenchService } from './start-service';
 
 const CONNECTIONS = [1, 8, 32, 128];
+/** A large row at 128 connections measures how fast the client writes JSON. */
+const SLOW_CONNECTIONS = [1, 8, 32];
 const IMAGE_CONNECTIONS = [1, 16];
 /** A request of a slow model takes longer than a quick one's whole load. */
 const SLOW_FACTOR = 2;
 
+const RECORDINGS = ['durable', 'queued', 'off'] as const;
+
 /** How many predictions a second, with and without a record of each, and where is the limit? */
-export const benchPredict: Bench = async (service, effort) => {
-  const results: Result[] = [];
+export const benchPredict: Bench = async function* (service, effort) {
   for (const name of SERVED_MODELS) {
+    if (effort.models?.includes(name) === false) continue;
     const isSlow = SLOW_MODELS.includes(name);
     if (isSlow && !effort.slowModels) continue;
     const served = servedModel(name);
@@ -35,73 +40,113 @@ export const benchPredict: Bench = async (service, effort) => {
       console.log(`bench: left out ${name}, which is not here (GRIDSTOW_FIXTURES)`);
       continue;
     }
-    const body = await uploadBody(served.files);
-    for (const recording of RECORDINGS) {
-      await upload(service.url, `${name}-${recording}`, body);
-      await setRecording(service.url, `${name}-${recording}`, recording);
-    }
-    const peer = await startPythonPeer(served.files, service.mongoUri);
-    const floors = { silent: await startFloor(SILENT), computing: await startFloor(name) };
-    const loadMs = effort.loadMs * (isSlow ? SLOW_FACTOR : 1);
-    const setting = { service, rounds: effort.rounds, loadMs, name, served, floors, peer };
-    try {
-      for (const connections of isSlow ? [1, 32] : CONNECTIONS) {
-        results.push(await measure({ ...setting, connections, ...asJson(served) }));
-      }
-      for (const connections of served.takesImages === true ? IMAGE_CONNECTIONS : []) {
-        results.push(await measure({ ...setting, connections, ...PHOTOGRAPH }));
-      }
-    } finally {
-      await peer?.stop();
-      for (const { process } of Object.values(floors)) process.kill('SIGTERM');
-    }
+    yield* benchModel(service, effort, name, served, isSlow);
   }
-  return results;
 };
 
-const RECORDINGS = ['durable', 'queued', 'off'] as const;
+async function* benchModel(
+  service: BenchService,
+  effort: Effort,
+  name: string,
+  served: ServedModel,
+  isSlow: boolean,
+): AsyncGenerator<Result> {
+  const body = await uploadBody(served.files);
+  for (const recording of RECORDINGS) {
+    await upload(service.url, `${name}-${recording}`, body);
+    await setRecording(service.url, `${name}-${recording}`, recording);
+  }
+  const cleanUp: (() => unknown)[] = [];
+  try {
+    const peers: PythonPeer[] = [];
+    for (const kind of PEERS) {
+      const peer = await startPythonPeer(kind, served.files, service.mongoUri);
+      if (!peer) continue;
+      peers.push(peer);
+      cleanUp.push(async () => {
+        await peer.stop();
+      });
+    }
+    const floor = async (...args: string[]): Promise<Floor> => {
+      const started = await startFloor(args);
+      cleanUp.push(() => started.process.kill('SIGTERM'));
+      return started;
+    };
+    const floors = {
+      silent: await floor(SILENT),
+      wasm: await floor(name, 'wasm'),
+      onnx: await floor(name, 'onnx'),
+    };
+    const health = new HealthWatch(service.url);
+    cleanUp.push(() => {
+      health.stop();
+    });
+    const loadMs = effort.loadMs * (isSlow ? SLOW_FACTOR : 1);
+    const { rounds } = effort;
+    const setting = { service, rounds, loadMs, name, served, floors, peers, health };
+    const wanted = (connections: number): boolean =>
+      effort.connections?.includes(connections) !== false;
+    for (const connections of (isSlow ? SLOW_CONNECTIONS : CONNECTIONS).filter(wanted)) {
+      yield await measure({ ...setting, connections, ...asJson(served) });
+    }
+    for (const connections of served.takesImages === true ? IMAGE_CONNECTIONS : []) {
+      if (wanted(connections)) yield await measure({ ...setting, connections, ...PHOTOGRAPH });
+    }
+  } finally {
+    for (const step of cleanUp.toReversed()) await step();
+  }
+}
 
-interface Setting {
+interface Setting extends SentBody {
   readonly service: BenchService;
   readonly rounds: number;
   readonly loadMs: number;
   readonly name: string;
   readonly served: ServedModel;
-  readonly floors: { readonly silent: Floor; readonly computing: Floor };
-  readonly peer: PythonPeer | null;
+  readonly floors: Readonly<Record<'silent' | 'wasm' | 'onnx', Floor>>;
+  readonly peers: readonly PythonPeer[];
+  readonly health: HealthWatch;
   readonly connections: number;
-  readonly sent: string;
-  readonly contentType: string;
-  readonly body: () => string | Buffer;
 }
 
 async function measure(setting: Setting): Promise<Result> {
-  const { service, rounds, loadMs, name, served, floors, peer, connections } = setting;
+  const { service, rounds, loadMs, name, served, floors, peers, health, connections } = setting;
   const { sent, contentType, body } = setting;
-  const over = (title: string, role: Contender['role'], url: string): Contender => ({
+  const over = (
+    title: string,
+    role: Contender['role'],
+    url: string,
+    own: Partial<SentBody> = {},
+  ): Contender => ({
     name: title,
     role,
-    run: async () => await loadWith(url, { connections, loadMs, contentType, body }),
+    run: async () => await loadWith(url, { connections, loadMs, contentType, body, ...own }),
   });
-  const ours = (recording: (typeof RECORDINGS)[number]): string =>
-    `${service.url}/api/models/${name}-${recording}/predict`;
+  const ours = (title: string, recording: (typeof RECORDINGS)[number]): Contender => {
+    const url = `${service.url}/api/models/${name}-${recording}/predict`;
+    const contender = over(title, 'ours', url);
+    return { ...contender, run: async () => await watched(contender, service, health) };
+  };
   const isJson = contentType === 'application/json';
   const standing = await alternate(
     [
-      over('service, every prediction recorded durably', 'ours', ours('durable')),
-      over('service, recording queued', 'ours', ours('queued')),
-      over('service, recording off', 'ours', ours('off')),
-      ...(peer
-        ? [over('FastAPI + TensorFlow, two workers, recorded durably', 'peer', peer.url)]
-        : []),
+      ours('service, every prediction recorded durably', 'durable'),
+      ours('service, recording queued', 'queued'),
+      ours('service, recording off', 'off'),
+      ...peers
+        .filter((peer) => isJson || peer.takesImages)
+        .map((peer) => over(peer.title, 'peer', peer.url, isJson ? peer.asJson(served) : {})),
       ...(isJson
-        ? [over('node:http + tfjs wasm on its one thread', 'peer', floors.computing.url)]
+        ? [
+            over('node:http + tfjs wasm on its one thread', 'peer', floors.wasm.url),
+            over('node:http + onnxruntime-node, no store', 'floor', floors.onnx.url),
+          ]
         : []),
       over('node:http that reads the body, answers nothing', 'floor', floors.silent.url),
       {
         name: 'bare tfjs wasm, one thread, no HTTP, row by row',
         role: 'floor',
-        run: async () => ({ perSecond: await loop(floors.computing, served, loadMs) }),
+        run: async () => ({ perSecond: await loop(floors.wasm, served, loadMs) }),
       },
     ],
     rounds,
@@ -115,35 +160,16 @@ async function measure(setting: Setting): Promise<Result> {
   };
 }
 
-let requests = 0;
-
-/** Stands where each request has a number of its own. */
-const MARK = 0.123456789;
-
-/** Every request has an input of its own, so that every input is stored. */
-function asJson({ row }: ServedModel): Pick<Setting, 'sent' | 'contentType' | 'body'> {
-  // Written once: a large row would take the client longer than the service.
-  const [before = '', behind = ''] = JSON.stringify({ instances: [row(MARK)] }).split(String(MARK));
-  return {
-    sent: 'JSON',
-    contentType: 'application/json',
-    body: () => before + String(++requests / 2 ** 24) + behind,
-  };
-}
-
-/** A JPEG with another comment each time: decoders do not look at what stands behind its end. */
-const PHOTOGRAPH = {
-  sent: 'JPEG',
-  contentType: 'image/jpeg',
-  body: (): Buffer => Buffer.concat([photograph(), Buffer.from(String(++requests))]),
-};
-
-let jpeg: Buffer | undefined;
-
-function photograph(): Buffer {
-  const root = process.env['GRIDSTOW_FIXTURES'] ?? join(__dirname, '../../../shared/fixtures');
-  jpeg ??= readFileSync(join(root, 'images/cat-rgb.jpg'));
-  return jpeg;
+/** What another client waits for `/health/live` meanwhile, and what the event loop says of it. */
+async function watched(
+  { run }: Contender,
+  service: BenchService,
+  health: HealthWatch,
+): Promise<Sample> {
+  await Promise.all([service.probe(), health.read()]);
+  const sample = await run();
+  const [{ delayP99Ms }, { p99Ms }] = await Promise.all([service.probe(), health.read()]);
+  return { ...sample, details: { ...sample.details, healthP99Ms: p99Ms, loopP99Ms: delayP99Ms } };
 }
 
 interface Floor {
@@ -151,8 +177,8 @@ interface Floor {
   readonly process: ChildProcess;
 }
 
-async function startFloor(kind: string): Promise<Floor> {
-  const child = fork(join(__dirname, 'floor-server.entry.js'), [kind]);
+async function startFloor(args: readonly string[]): Promise<Floor> {
+  const child = fork(join(__dirname, 'floor-server.entry.js'), args);
   const [port] = (await once(child, 'message')) as [number];
   return { url: `http://127.0.0.1:${port}/`, process: child };
 }

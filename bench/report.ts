@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 
@@ -34,25 +34,74 @@ export function printResult({ question, unit, rounds, figures, comparisons, note
   for (const note of notes) console.log(`  ${note}`);
 }
 
-/** Keeps the results of one bench, with what they depend on. */
-export function writeResults(name: string, engine: string, results: readonly Result[]): void {
-  const folder = join(ROOT, 'bench/results');
+/** What a run depends on, beside the machine. */
+export interface Measuring {
+  readonly date: string;
+  readonly commit: string;
+  readonly node: string;
+  readonly engine: string;
+}
+
+/** A result with the run that it comes from: a file can hold those of several. */
+export type KeptResult = Result & { readonly measured?: Measuring };
+
+/** A file of bench/results; what stands at its top is the newest run. */
+export interface ResultsFile extends Measuring {
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly memoryGiB: number;
+    readonly platform: string;
+  };
+  readonly results: readonly KeptResult[];
+}
+
+/** What is measured now, on this machine. */
+export function measuringNow(engine: string): Measuring {
+  return { date: new Date().toISOString(), commit: commit(), node: process.version, engine };
+}
+
+/**
+ * Enters one result into the file of its bench, in the place of an earlier answer to the same
+ * question. A run of all questions begins with an empty file, a slice leaves the others as they are.
+ */
+export function keepResult(
+  name: string,
+  measured: Measuring,
+  result: Result,
+  folder = join(ROOT, 'bench/results'),
+): void {
   mkdirSync(folder, { recursive: true });
-  const machine = {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: availableParallelism(),
-    memoryGiB: Math.round(totalmem() / 1024 ** 3),
-    platform: `${process.platform} ${process.arch}`,
+  const path = join(folder, `${name}.json`);
+  const kept = resultsIn(path);
+  const entry: KeptResult = { ...result, measured };
+  const at = kept.findIndex(({ question }) => question === result.question);
+  const content: ResultsFile = {
+    ...measured,
+    machine: {
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: availableParallelism(),
+      memoryGiB: Math.round(totalmem() / 1024 ** 3),
+      platform: `${process.platform} ${process.arch}`,
+    },
+    results: at < 0 ? [...kept, entry] : kept.with(at, entry),
   };
-  const content = {
-    date: new Date().toISOString(),
-    commit: commit(),
-    node: process.version,
-    engine,
-    machine,
-    results,
-  };
-  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(content, null, 2)}\n`);
+  // Whole or not at all: a run can be interrupted in the middle of a write.
+  writeFileSync(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
+}
+
+function resultsIn(path: string): readonly KeptResult[] {
+  if (!existsSync(path)) return [];
+  const { date, commit, node, engine, results } = JSON.parse(
+    readFileSync(path, 'utf8'),
+  ) as ResultsFile;
+  return results.map((result) => ({ measured: { date, commit, node, engine }, ...result }));
+}
+
+/** Removes what earlier runs of a bench measured. */
+export function forgetResults(name: string, folder = join(ROOT, 'bench/results')): void {
+  rmSync(join(folder, `${name}.json`), { force: true });
 }
 
 function extras({ details }: Figures): string {

@@ -1,3 +1,5 @@
+import assert from 'node:assert';
+
 import { type Request } from 'express';
 
 import { BadSyntaxError, StoreError } from '../common/errors';
@@ -48,11 +50,12 @@ export class BodiesOverloadedError extends StoreError {
  * What all requests may hold at once is bounded, and so is the time that one may take: a body
  * that is announced and never sent must not keep memory.
  *
+ * @param room bytes to leave free in the same memory before the body, for `putBefore`
  * @throws BodyTooLargeError at the limit, whatever length was announced
  * @throws BodyIncompleteError when the client went away or took too long
  * @throws BodiesOverloadedError
  */
-export async function readBody(request: Request, maxBytes: number): Promise<Buffer> {
+export async function readBody(request: Request, maxBytes: number, room = 0): Promise<Buffer> {
   assertAnnouncedLength(request, maxBytes);
   assertPlainEncoding(request);
   const reserved = Number(request.header('Content-Length') ?? maxBytes);
@@ -67,9 +70,10 @@ export async function readBody(request: Request, maxBytes: number): Promise<Buff
   }, BODY_DEADLINE_MS);
   try {
     const announced = request.header('Content-Length');
-    return await (announced === undefined || reserved <= PIECE_BYTES
-      ? collect(request, maxBytes)
-      : fill(request, Buffer.allocUnsafeSlow(reserved)));
+    const isLarge = announced !== undefined && reserved > PIECE_BYTES;
+    if (isLarge) return await fill(request, Buffer.allocUnsafeSlow(room + reserved).subarray(room));
+    const body = await collect(request, maxBytes);
+    return room > 0 ? withRoom(body, room) : body;
   } catch (cause) {
     if (cause instanceof StoreError) throw cause;
     throw new BodyIncompleteError('The request ended before its body did', {}, { cause });
@@ -99,6 +103,24 @@ async function collect(request: Request, maxBytes: number): Promise<Buffer> {
   }
   const [only] = pieces;
   return pieces.length === 1 && only ? only : Buffer.concat(pieces, bytes);
+}
+
+function withRoom(body: Buffer, room: number): Buffer {
+  const whole = Buffer.allocUnsafeSlow(room + body.length);
+  whole.set(body, room);
+  return whole.subarray(room);
+}
+
+/**
+ * What belongs before a body that was read with room for it, and the body, as one: nothing is
+ * copied but what is put before it.
+ */
+export function putBefore(body: Buffer, head: Uint8Array): Buffer {
+  const start = body.byteOffset - head.length;
+  assert(start >= 0 && body.buffer.byteLength === body.byteOffset + body.length, 'no room');
+  const whole = Buffer.from(body.buffer, start, head.length + body.length);
+  whole.set(head);
+  return whole;
 }
 
 /** Leaving the loop early must not destroy the connection: it still has to carry the refusal. */

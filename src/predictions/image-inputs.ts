@@ -11,7 +11,7 @@ import { imageTypeOf } from '../features/image-type';
 import { recipeDigest } from '../features/recipe';
 import { type VersionDoc } from '../models/version.doc';
 import { type SentImage } from './image-request';
-import { digestOf } from './prediction-input';
+import { digestInTurns } from './prediction-input';
 import { type PredictionInput } from './prediction.doc';
 
 /** What all images of a request may become together. */
@@ -72,7 +72,7 @@ async function keep(images: readonly SentImage[]): Promise<PredictionInput> {
   const alone = images.length === 1 ? first : undefined;
   const content = alone ? alone.content : await toTar(images);
   return {
-    digest: digestOf(content),
+    digest: await digestInTurns(content),
     kind: 'image',
     bytes: content.length,
     contentType: alone ? imageTypeOf(content) : 'application/x-tar',

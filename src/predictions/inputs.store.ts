@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { type ClientSession, type Collection, type Db, type Document, ObjectId } from 'mongodb';
@@ -31,6 +33,9 @@ const EMPTY: Uint8Array = new Uint8Array(0);
 
 /** Inputs that are looked at together. */
 const PAGE = 500;
+
+/** Chunks of one input being written at once: enough to hide the round trips. */
+const CHUNKS_UNDER_WAY = 3;
 
 /** No write to the bucket takes nearly as long. */
 const LOOSE_FOR_MS = 86_400_000;
@@ -424,14 +429,28 @@ export class InputsStore {
     return matchedCount === filter._id.$in.length;
   }
 
-  /** Unlike chunks of artifacts, these are never read back before they count: a majority has to have them. */
+  /**
+   * Unlike chunks of artifacts, these are never read back before they count: a majority has to
+   * have them. The driver copies what it sends, so a command carries one chunk, and the event loop
+   * turns before the next: all in one would hold up everybody else.
+   */
   private async writeChunks(file: ObjectId, content: Buffer): Promise<void> {
-    const chunks: Document[] = [];
-    for (let at = 0; at < content.length; at += CHUNK_BYTES) {
-      const data = content.subarray(at, at + CHUNK_BYTES);
-      chunks.push({ files_id: file, n: chunks.length, data });
+    const writes: Promise<unknown>[] = [];
+    try {
+      for (let n = 0; n * CHUNK_BYTES < content.length; n++) {
+        await (writes[n - CHUNKS_UNDER_WAY] ?? nextTurn());
+        const data = content.subarray(n * CHUNK_BYTES, (n + 1) * CHUNK_BYTES);
+        const write = this.chunks.insertOne({ files_id: file, n, data });
+        // Looked at below; one that fails before its turn must not end the process.
+        write.catch(() => undefined);
+        writes.push(write);
+      }
+      await Promise.all(writes);
+    } catch (cause) {
+      // None may be on its way any more when whoever waits is told.
+      await Promise.allSettled(writes);
+      throw cause;
     }
-    await this.chunks.insertMany(chunks, { ordered: false });
   }
 }
 

@@ -36,6 +36,8 @@ export interface PredictRequest extends ParsedInputs {
   readonly tags: Readonly<Record<string, string>>;
   /** The inputs as they will be stored, where that has been worked out already. */
   readonly input?: PredictionInput;
+  /** Works that out where it takes a while: in turns, while the model computes. */
+  readonly makeInput?: () => Promise<PredictionInput>;
 }
 
 /**

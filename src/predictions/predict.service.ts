@@ -27,6 +27,8 @@ export interface PredictJob<T> {
   readonly inputs: NamedTensors;
   /** What is kept as the input where that is not the tensors. */
   readonly input?: PredictionInput;
+  /** Works it out where that takes a while; the model computes meanwhile. */
+  readonly makeInput?: () => Promise<PredictionInput>;
   readonly rows: number;
   readonly protocol: Protocol;
   readonly callerId?: string;
@@ -56,7 +58,7 @@ export interface Predicted<T> {
 }
 
 /** What both a prediction that worked and one that failed leave behind. */
-type RecordFrame = Omit<PredictionRecord, keyof Outcome>;
+type RecordFrame = Omit<PredictionRecord, keyof Outcome | 'input'>;
 
 /** How a prediction came out, for its record. */
 type Outcome = Pick<PredictionRecord, 'status' | 'error' | 'outputs' | 'top' | 'timings'>;
@@ -152,13 +154,14 @@ export class PredictService {
         await this.unrecorded.record();
       };
     const frame = this.frameOf(job, id, createdAt);
+    const input = job.makeInput ? job.makeInput() : (job.input ?? tensorInput(job.inputs));
     return async (outcome) => {
-      await recorder.record({ ...frame, ...outcome });
+      await recorder.record({ ...frame, input: await input, ...outcome });
     };
   }
 
   private frameOf<T>(job: PredictJob<T>, id: string, createdAt: Date): RecordFrame {
-    const { resolved, inputs, rows, protocol, callerId, tags } = job;
+    const { resolved, rows, protocol, callerId, tags } = job;
     const { version, alias } = resolved;
     return {
       id,
@@ -170,7 +173,6 @@ export class PredictService {
       ...(callerId === undefined ? {} : { callerId }),
       tags,
       rows,
-      input: job.input ?? tensorInput(inputs),
       createdAt,
     };
   }

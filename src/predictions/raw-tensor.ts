@@ -1,9 +1,22 @@
 import { type Request } from 'express';
 
 import { DTYPE_BYTES, elementCount, type Signature, type TensorSpec } from '../common/tensor';
+import { putBefore } from '../http/raw-body';
 import { FaultList } from './fault-list';
 import { MAX_ROWS } from './parse-inputs';
 import { type PredictRequest } from './predict-request';
+import { laidOutInput } from './prediction-input';
+import { type TensorHeader } from './prediction.doc';
+import { encodeFileHeader } from './tensor-file';
+
+/** Smaller bodies are copied and hashed faster than the event loop turns. */
+export const INLINE_RAW_BYTES = 256 * 1024;
+
+/**
+ * Free memory before a larger body, for the head of the file that it is stored as. A multiple of
+ * what numbers are aligned to; no name of a tensor is nearly as long.
+ */
+export const HEAD_ROOM_BYTES = 4096;
 
 /** What stands in the query beside a body of raw numbers. */
 export interface RawTensorQuery {
@@ -44,13 +57,22 @@ export function readRawTensor(
   const shape = spec ? shapeOf(spec, body, fault) : [];
   faults.throwIfAny(specs);
   const { name = '', dtype = 'float32' } = spec ?? {};
+  const inputs = { [name]: { dtype, shape, data: body } };
+  const content = layOut({ name, dtype, shape }, body);
   return {
-    inputs: { [name]: { dtype, shape, data: body } },
+    inputs,
+    ...(content ? { makeInput: async () => await laidOutInput(inputs, content) } : {}),
     rows: spec?.shape[0] === -1 ? (shape[0] ?? 1) : 1,
     form: 'columns',
     ...(id === undefined ? {} : { callerId: id }),
     tags: {},
   };
+}
+
+/** The body as it will be stored, where it came with room for what belongs before it. */
+function layOut(tensor: TensorHeader, body: Buffer): Buffer | null {
+  const head = body.length > INLINE_RAW_BYTES ? encodeFileHeader([tensor]) : null;
+  return head && head.length <= HEAD_ROOM_BYTES ? putBefore(body, head) : null;
 }
 
 /** The shape that the length of the body gives. */
@@ -73,8 +95,25 @@ function shapeOf(
   } else if (isOpen && rows > MAX_ROWS) {
     fault('body', `has ${rows} rows, at most ${MAX_ROWS} are taken at once`);
   }
-  if (dtype === 'bool' && body.some((byte) => byte > 1)) {
+  if (dtype === 'bool' && !isBooleans(body)) {
     fault('body', 'has bytes other than 0 and 1, the model takes bool');
   }
   return isOpen ? [rows, ...rest] : shape;
+}
+
+const WORD_BYTES = 4;
+const NOT_BOOLEAN = 0xfefefefe;
+
+/** Four at a time: one by one, a large body would hold up everybody else. */
+function isBooleans(body: Buffer): boolean {
+  const { buffer, byteOffset, length } = body;
+  const lead = Math.min(length, -byteOffset & (WORD_BYTES - 1));
+  const words = Math.floor((length - lead) / WORD_BYTES);
+  const rest = [body.subarray(0, lead), body.subarray(lead + words * WORD_BYTES)];
+  if (rest.some((bytes) => bytes.some((byte) => byte > 1))) return false;
+  if (words === 0) return true;
+  for (const word of new Uint32Array(buffer, byteOffset + lead, words)) {
+    if ((word & NOT_BOOLEAN) !== 0) return false;
+  }
+  return true;
 }

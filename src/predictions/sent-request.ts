@@ -4,6 +4,7 @@ import { type Request } from 'express';
 
 import { readBody } from '../http/raw-body';
 import { bringsImages, type ImageRequest, readImageRequest } from './image-request';
+import { bringsRawTensor, HEAD_ROOM_BYTES, INLINE_RAW_BYTES } from './raw-tensor';
 
 /** A request whose body has arrived, and was not looked into yet. */
 export type SentRequest =
@@ -14,7 +15,13 @@ export type SentRequest =
 export async function receive(request: Request, maxBytes: number): Promise<SentRequest> {
   return bringsImages(request)
     ? { kind: 'images', images: await readImageRequest(request, maxBytes) }
-    : { kind: 'body', body: await readBody(request, maxBytes) };
+    : { kind: 'body', body: await readBody(request, maxBytes, roomFor(request)) };
+}
+
+/** A large tensor is stored with what stands before it, without being copied for that. */
+function roomFor(request: Request): number {
+  const isLarge = Number(request.header('Content-Length') ?? Infinity) > INLINE_RAW_BYTES;
+  return bringsRawTensor(request) && isLarge ? HEAD_ROOM_BYTES : 0;
 }
 
 /** What a request says, whatever boundaries its form has: the same for the same request sent again. */

@@ -7,6 +7,7 @@ import { type ErrorBody } from '../../src/http/error.filter';
 import { createClient } from '../../src/mongo/connect';
 import { type PredictAnswer } from '../../src/predictions/predict.controller';
 import { type PredictionAnswer } from '../../src/predictions/prediction.answer';
+import { tensorInput } from '../../src/predictions/prediction-input';
 import { RecordingCounts } from '../../src/predictions/recording-counts';
 import { flatJson } from '../../src/predictions/tensor-values';
 import { type ScoredLabel } from '../../src/predictions/top-labels';
@@ -495,6 +496,68 @@ describe('POST /api/models/{ref}/predict', () => {
     expect(`sha256:${sha256(new Uint8Array(bytes))}`).toBe(record.input.digest);
     // Last: it takes longer than idle connections are kept.
     expect(record.input.tensors?.['b']?.values).toEqual(wide);
+  });
+
+  describe('a large body of raw numbers', () => {
+    const rows = 4096;
+    /** A megabyte: with what stands before it too much for a record. */
+    const megabyte = (seed: number) =>
+      Float32Array.from({ length: rows * 64 }, (_, at) => ((at * 7 + seed) % 17) / 16);
+    const sendRaw = async (values: Float32Array): Promise<Answered<PredictBody>> => {
+      const response = await fetch(`${api}/models/digits@live/predict`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/octet-stream' },
+        body: new Uint8Array(values.buffer as ArrayBuffer),
+      });
+      const body = (await response.json()) as PredictBody;
+      return { status: response.status, body, headers: response.headers };
+    };
+
+    it('is answered like its rows, and stored as the same numbers in JSON would be (78)', async () => {
+      const values = megabyte(1);
+
+      const { status, body } = await sendRaw(values);
+
+      expect(status).toBe(200);
+      expect(body.rows).toBe(rows);
+      const row = nested(Array.from(values.subarray(64, 128)), [1, 8, 8, 1]);
+      const alone = await predict('digits@live', { instances: row });
+      const [output = ''] = Object.keys(body.outputs);
+      alone.body.predictions[0]?.forEach((value, at) => {
+        expect(body.outputs[output]?.[1]?.[at]).toBeCloseTo(value, 4);
+      });
+      const record = await getRecord(body.predictionId);
+      const expected = tensorInput({
+        [Object.keys(record.input.tensors ?? {})[0] ?? '']: {
+          dtype: 'float32',
+          shape: [rows, 8, 8, 1],
+          data: new Uint8Array(values.buffer),
+        },
+      });
+      expect(record.input.digest).toBe(expected.digest);
+      const stored = await fetch(`${api}/predictions/${body.predictionId}/input`);
+      expect(expected.content.equals(Buffer.from(await stored.arrayBuffer()))).toBe(true);
+    });
+
+    it('is not answered when a piece of it cannot be written (82)', async () => {
+      const before = await recorded();
+
+      const answer = await whileFailing(
+        admin,
+        serviceAppName(service.db.databaseName),
+        {
+          failCommands: ['insert'],
+          namespace: `${service.db.databaseName}.inputs.chunks`,
+          errorCode: 50,
+        },
+        async () => await sendRaw(megabyte(2)),
+      );
+
+      expect(answer).toMatchObject({ status: 503, body: { code: 'recording_unavailable' } });
+      expect(answer.body).not.toHaveProperty('outputs');
+      expect(await recorded()).toBe(before);
+      expect((await sendRaw(megabyte(2))).status).toBe(200);
+    });
   });
 
   it.each([
