@@ -124,7 +124,8 @@ export async function startPythonPeer(
   writeFileSync(modelJson, files['model.json'] ?? '');
   const port = await freePort();
   const child = spawn(executable, kind.command(port, folder), {
-    cwd: FOLDER,
+    // MLServer leaves files where it runs.
+    cwd: folder,
     env: {
       ...process.env,
       PEER_MODEL_JSON: modelJson,
@@ -170,7 +171,9 @@ async function end(child: ChildProcess): Promise<void> {
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
   // Workers of its own may keep it: they go with their group.
-  const late = setTimeout(() => { killGroup(child); }, STOP_GRACE_MS);
+  const late = setTimeout(() => {
+    killGroup(child);
+  }, STOP_GRACE_MS);
   await gone;
   clearTimeout(late);
   killGroup(child);

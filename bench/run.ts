@@ -6,6 +6,7 @@ import { benchCodec } from './codec.bench';
 import { benchColdLoad } from './cold-load.bench';
 import { benchEngines } from './engines.bench';
 import { benchPredict } from './predict.bench';
+import { benchPredictLimits } from './predict-limits.bench';
 import { benchRecords } from './records.bench';
 import { forgetResults, keepResult, measuringNow, printResult, type Result } from './report';
 import { startService } from './start-service';
@@ -20,6 +21,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   codec: benchCodec,
   engines: benchEngines,
   predict: benchPredict,
+  'predict-limits': benchPredictLimits,
   records: benchRecords,
 };
 

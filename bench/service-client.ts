@@ -49,7 +49,11 @@ export async function setRecording(
   await send('PATCH', `${url}/api/models/${model}`, { recording });
 }
 
-export async function send(method: 'POST' | 'PATCH', url: string, body?: object): Promise<void> {
+export async function send(
+  method: 'POST' | 'PUT' | 'PATCH',
+  url: string,
+  body?: object,
+): Promise<void> {
   const response = await fetch(url, {
     method,
     ...(body

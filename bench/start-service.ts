@@ -21,13 +21,19 @@ export interface BenchService {
   readonly url: string;
   readonly mongoUri: string;
   readonly engine: string;
+  readonly pid: number;
   /** What the service's own process used since the last time. */
   probe(): Promise<ProbeReading>;
   stop(): Promise<void>;
 }
 
-/** Starts an embedded database in a new folder and the service on it; both are gone after `stop`. */
-export async function startService(): Promise<BenchService> {
+/**
+ * Starts an embedded database in a new folder and the service on it, with settings beside those of
+ * the environment; both are gone after `stop`.
+ */
+export async function startService(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<BenchService> {
   const dataDir = await mkdtemp(join(tmpdir(), 'gridstow-bench-'));
   const cleanUp: (() => Promise<void>)[] = [
     async () => {
@@ -47,7 +53,7 @@ export async function startService(): Promise<BenchService> {
     cleanUp.push(async () => {
       await mongod.stop();
     });
-    const child = spawnMain(mongod.uri, dataDir);
+    const child = spawnMain(mongod.uri, dataDir, settings);
     cleanUp.push(async () => {
       await end(child);
     });
@@ -58,14 +64,19 @@ export async function startService(): Promise<BenchService> {
       const [reading] = (await answer) as [ProbeReading];
       return reading;
     };
-    return { url, mongoUri: mongod.uri, engine: await readyEngine(url), probe, stop };
+    const [engine, pid] = [await readyEngine(url), child.pid ?? 0];
+    return { url, mongoUri: mongod.uri, engine, pid, probe, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-function spawnMain(mongoUri: string, dataDir: string): ChildProcess {
+function spawnMain(
+  mongoUri: string,
+  dataDir: string,
+  settings: Readonly<Record<string, string>>,
+): ChildProcess {
   return spawn(process.execPath, ['--require', PROBE, join(ROOT, 'dist/src/main.js')], {
     env: {
       ...process.env,
@@ -74,6 +85,7 @@ function spawnMain(mongoUri: string, dataDir: string): ChildProcess {
       HOST: '127.0.0.1',
       PORT: '0',
       LOG_LEVEL: 'error',
+      ...settings,
     },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
