@@ -6,7 +6,9 @@ import { sendJson } from '../support/uploads';
 let service: BootedService;
 
 beforeAll(async () => {
-  service = await bootService({ GRIDSTOW_EXECUTORS: '2', GRIDSTOW_PREDICT_TIMEOUT_MS: '4000' });
+  // Time enough for a new executor to start on a busy machine: meanwhile, others wait with the one
+  // that never ends.
+  service = await bootService({ GRIDSTOW_EXECUTORS: '2', GRIDSTOW_PREDICT_TIMEOUT_MS: '8000' });
   await publishStored(service.db, 'endless', endlessLoop(), {
     signature: {
       inputs: [{ name: 'x', dtype: 'float32', shape: [1] }],

@@ -177,7 +177,42 @@ export function unknownOp(): Map<string, Uint8Array> {
 
 /** A loop that goes on while its value is at most its own magnitude: without end, for any numbers. */
 export function endlessLoop(rows = 1): Map<string, Uint8Array> {
-  const float = { type: 'DT_FLOAT' };
+  return aLoop(rows, {
+    goesOn: [
+      { name: 'abs', op: 'Abs', input: ['v'] },
+      { name: 'holds', op: 'LessEqual', input: ['v', 'abs:y:0'] },
+    ],
+    again: [{ name: 'next', op: 'Abs', input: ['v'] }],
+    next: 'next:y:0',
+  });
+}
+
+/** A loop of as many turns as its one value says. */
+export function countdown(): Map<string, Uint8Array> {
+  return aLoop(1, {
+    goesOn: [
+      { name: 'zero', op: 'Sub', input: ['v', 'v'] },
+      { name: 'holds', op: 'Less', input: ['zero:z:0', 'v'] },
+    ],
+    again: [
+      { name: 'one', op: 'Sign', input: ['v'] },
+      { name: 'next', op: 'Sub', input: ['v', 'one:y:0'] },
+    ],
+    next: 'next:z:0',
+  });
+}
+
+interface Loop {
+  /** Whether there is another turn for `v`; the last one is called `holds`. */
+  readonly goesOn: readonly GraphNode[];
+  /** What becomes of `v`. */
+  readonly again: readonly GraphNode[];
+  readonly next: string;
+}
+
+function aLoop(rows: number, { goesOn, again, next }: Loop): Map<string, Uint8Array> {
+  const typed = (nodes: readonly GraphNode[]): GraphNode[] =>
+    nodes.map((node) => ({ ...node, attr: { T: { type: 'DT_FLOAT' } } }));
   const signature = (name: string, output: { name: string; type: string }): object => ({
     name,
     inputArg: [{ name: 'v', type: 'DT_FLOAT' }],
@@ -202,16 +237,13 @@ export function endlessLoop(rows = 1): Map<string, Uint8Array> {
       function: [
         {
           signature: signature('goes_on', { name: 'cond', type: 'DT_BOOL' }),
-          nodeDef: [
-            { name: 'abs', op: 'Abs', input: ['v'], attr: { T: float } },
-            { name: 'less', op: 'LessEqual', input: ['v', 'abs:y:0'], attr: { T: float } },
-          ],
-          ret: { cond: 'less:z:0' },
+          nodeDef: typed(goesOn),
+          ret: { cond: 'holds:z:0' },
         },
         {
           signature: signature('again', { name: 'out', type: 'DT_FLOAT' }),
-          nodeDef: [{ name: 'abs2', op: 'Abs', input: ['v'], attr: { T: float } }],
-          ret: { out: 'abs2:y:0' },
+          nodeDef: typed(again),
+          ret: { out: next },
         },
       ],
     },
