@@ -1,5 +1,6 @@
 import { StoreError } from '../common/errors';
 import { type NamedTensors, type TensorSpec } from '../common/tensor';
+import { otherForm } from '../formats/graph-form';
 import { type EngineReport, type LoadableVersion } from '../models/version';
 import { type TestLoadResult } from '../models/test-loader.port';
 import { type StackedTensors } from './batch';
@@ -44,6 +45,7 @@ export class TestLoad {
     const compiles = able.includes('onnx');
     const others = able.filter((engine) => engine !== 'onnx');
     const reports: Partial<Record<EngineName, EngineReport>> = {};
+    const lacks: boolean[] = [];
     let facts: Facts | undefined;
     for (const engine of others.length > 0 ? others : REFERENCES) {
       if (facts && engine === this.lastResort) continue;
@@ -68,6 +70,7 @@ export class TestLoad {
           return untried(version, tried.error.message);
         }
         reports[engine] = tried.failed;
+        lacks.push(isLacking(tried.error));
       } else {
         const { proven, compiled } = tried.done;
         reports[engine] = proven.report;
@@ -76,8 +79,12 @@ export class TestLoad {
       }
     }
     if (facts && able.some((engine) => reports[engine]?.ok)) return { ...facts, engines: reports };
-    const reasons = Object.values(reports).flatMap(({ reason }) => reason ?? []);
-    throw new ModelUnloadableError(reasons.join('; '), { engines: reports });
+    const reasons = new Set(Object.values(reports).flatMap(({ reason }) => reason ?? []));
+    const way = lacks.includes(true) ? otherForm(version.format) : null;
+    throw new ModelUnloadableError(
+      [...reasons, ...(way === null ? [] : [way])].map(asSentence).join(' '),
+      { engines: reports },
+    );
   }
 
   private async prove(version: LoadableVersion, executor: Executor): Promise<Proven> {
@@ -229,6 +236,16 @@ function reasonAgainst(engine: EngineName, error: unknown): string {
   }
   if (error instanceof StoreError && error.kind === 'invalid') return error.message;
   throw error;
+}
+
+/** Whether an engine found the model whole, and cannot compute it in this form. */
+function isLacking(error: unknown): boolean {
+  if (!(error instanceof ModelUnloadableError)) return false;
+  return error.cause instanceof InferenceFailedError || error.details['missing'] !== undefined;
+}
+
+function asSentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function messageOf(error: unknown): string {

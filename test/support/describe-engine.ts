@@ -64,6 +64,19 @@ export function describeEngine(name: string, open: () => Promise<Engine>): void 
       },
     );
 
+    it('computes a tanh that a converter wrote into the product before it', async () => {
+      // The same model as layers, whose golden run has other names.
+      const golden = readGolden('tfjs/digits-multi.k3h5.fixed');
+      const model = await load(readArtifact('tfjs/digits-multi.graph'));
+
+      const outputs = await model.predict(goldenInputs(golden));
+
+      const [digit, odd] = golden.outputs;
+      expect(differences(outputs['Identity']!, digit!)).toEqual([]);
+      expect(differences(outputs['Identity_1']!, odd!)).toEqual([]);
+      await model.dispose();
+    });
+
     it("takes and gives tensors under the signature's names", async () => {
       const golden = readGolden('hm-liveness');
       const signature = {

@@ -11,6 +11,7 @@ import { GraphProgram } from './graph-program';
 import { LayersProgram } from './layers-program';
 import { buildLayers, LayerWeights } from './load-layers';
 import { OneAtATime } from './one-at-a-time';
+import { splitActivations } from './split-activations';
 import { inScope, loadInScope } from './tensor-scope';
 import { fromTfTensor, toTfTensor } from './tensor-values';
 import { type TfjsApi } from './tfjs-api';
@@ -128,7 +129,12 @@ export class TfjsEngine implements Engine {
       }
       return await this.step(async () => {
         const { loaded, disposeRest } = await loadInScope(this.tf, async () => {
-          const handler = { load: async () => await Promise.resolve(artifacts) };
+          const { modelTopology } = artifacts;
+          const runnable =
+            modelTopology instanceof ArrayBuffer || modelTopology === undefined
+              ? artifacts
+              : { ...artifacts, modelTopology: splitActivations(modelTopology) };
+          const handler = { load: async () => await Promise.resolve(runnable) };
           // The library decodes weights through what it is handed here.
           const io = { ...this.tf.io, decodeWeights: () => tensors };
           const model = new this.tf.GraphModel(handler, {}, io);
