@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 
 import { type Db, type ObjectId } from 'mongodb';
@@ -14,13 +15,16 @@ import { ArtifactCorruptError } from './artifact.errors';
 import { ArtifactWriter, type WriterOptions } from './artifact-writer';
 import { BlobStore, MAX_BLOB_BYTES } from './blob.store';
 import { CodecError } from './codec/codec.errors';
-import { type DecodeOptions, type RunningDigest, type SegmentCodec } from './codec/segment.codec';
+import { type RunningFile, type SegmentCodec } from './codec/segment.codec';
 import { type Shared, SharedMemory } from './codec/shared-memory';
 import { sealFiles } from './seal-files';
 import { type UploadClaims } from './upload-claims.port';
 
-/** What one query fetches: enough to hide the round trip, little enough to be held twice. */
+/** What one query fetches: enough to hide the round trip, little enough to be held three times. */
 const GROUP_BYTES = 8 * 1024 * 1024;
+
+/** Queries that are under way while the bytes of one are decoded: the database prepares one as another travels. */
+const FETCHED_AHEAD = 2;
 
 /** Memory of segments that is kept for the next upload: fresh memory costs more than copying into it. */
 const KEPT_SEGMENTS = 8;
@@ -96,13 +100,7 @@ export class ArtifactStore {
    * @throws ArtifactCorruptError
    */
   async read(ref: ArtifactRef): Promise<ArrayBuffer> {
-    checkShape(ref);
-    const whole = new Uint8Array(ref.rawBytes);
-    let at = 0;
-    const roomFor = ({ rawBytes }: SegmentRef): Uint8Array => whole.subarray(at, (at += rawBytes));
-    const pieces = this.readDigested(ref, roomFor);
-    for (let next = await pieces.next(); !next.done;) next = await pieces.next();
-    return whole.buffer;
+    return await this.readFile(ref, 'whole');
   }
 
   /**
@@ -111,8 +109,7 @@ export class ArtifactStore {
    * @throws ArtifactCorruptError
    */
   async verify(ref: ArtifactRef): Promise<void> {
-    const bytes = this.readWhole(ref);
-    for (let next = await bytes.next(); !next.done;) next = await bytes.next();
+    await this.readFile(ref, 'none');
   }
 
   /**
@@ -121,10 +118,11 @@ export class ArtifactStore {
    * @throws ArtifactCorruptError naming the blob
    */
   async verifySegments(segments: readonly SegmentRef[]): Promise<void> {
-    for await (const { group, encoded } of this.fetchGroups(segments)) {
-      const bases = await this.openBases(group, encoded);
-      await allOf(group.map((segment) => this.assertEncoded(segment, encoded, bases)));
-    }
+    await drained(
+      this.decodeEach(segments, async (segment, encoded, base) => {
+        assertSegment(segment, await this.codec.hashDecoded(encoded, segment.rawBytes, base));
+      }),
+    );
   }
 
   /**
@@ -153,17 +151,19 @@ export class ArtifactStore {
   /** Raw bytes of blobs that are no differences, by hex id; each fits in a segment. */
   async readBlobs(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {
     const raws = new Map<string, Uint8Array>();
-    let index = 0;
-    for await (const raw of this.readSegments(refs, inOwnMemory)) {
-      raws.set(refs[index++]?.blob.toHexString() ?? '', raw);
-    }
+    const decoding = this.decodeEach(refs, async ({ blob, rawBytes }, encoded) => {
+      const raw = new Uint8Array(rawBytes);
+      await this.codec.decode(encoded, raw);
+      raws.set(blob.toHexString(), raw);
+    });
+    await drained(decoding);
     return raws;
   }
 
   async *readWhole(ref: ArtifactRef): AsyncGenerator<Uint8Array> {
     checkShape(ref);
     let held: Uint8Array | undefined;
-    for await (const raw of this.readDigested(ref, inOwnMemory)) {
+    for await (const raw of this.readDigested(ref)) {
       if (held) yield held;
       held = raw;
     }
@@ -178,28 +178,26 @@ export class ArtifactStore {
    */
   async *readPieces(ref: ArtifactRef, roomFor: RoomFor): AsyncGenerator<Piece> {
     checkShape(ref);
-    const digest = this.codec.openDigest(ref.rawBytes);
+    const digest = createHash('sha256');
     let held: Piece | undefined;
     let start = 0;
-    try {
-      for await (const { group, encoded } of this.fetchGroups(ref.segments)) {
-        const bases = await this.openBases(group, encoded);
-        for (const segment of group) {
-          const length = segment.rawBytes;
-          const range = { start, end: start + length };
-          const own = roomFor(range) ? undefined : new Uint8Array(length);
-          // Room that is gone meanwhile has no bytes, which no segment fits.
-          const target = own ?? roomFor(range) ?? new Uint8Array(0);
-          await this.decode(segment, encoded, target, { ...baseIn(bases, segment), digest });
-          if (held) yield held;
-          held = own ? { length, bytes: own } : { length };
-          start += length;
-        }
+    for await (const { group, encoded } of this.fetchGroups(ref.segments)) {
+      const bases = await this.openBases(group, encoded);
+      for (const segment of group) {
+        const length = segment.rawBytes;
+        const range = { start, end: start + length };
+        const own = roomFor(range) ? undefined : new Uint8Array(length);
+        // Room that is gone meanwhile has no bytes, which no segment fits.
+        const target = (): Uint8Array => own ?? roomFor(range) ?? NOTHING;
+        const base = baseOf(segment, bases);
+        await translated(segment, this.codec.decode(bytesOf(segment, encoded), target(), base));
+        digest.update(target());
+        if (held) yield held;
+        held = own ? { length, bytes: own } : { length };
+        start += length;
       }
-      assertDigest(ref, await digest.digest());
-    } finally {
-      digest.close();
     }
+    assertDigest(ref, digest.digest('hex'));
     if (held) yield held;
   }
 
@@ -218,38 +216,70 @@ export class ArtifactStore {
       }
       at += segment.rawBytes;
     }
-    let index = 0;
-    for await (const raw of this.readSegments(touched, inOwnMemory)) {
-      assertSegment(touched[index++], await this.codec.hash(raw));
+    const decoding = this.decodeEach(touched, async (segment, encoded, base) => {
+      const file = this.codec.openFile(segment.rawBytes, 'segments');
+      try {
+        const raw = await file.decode(encoded, segment.rawBytes, base);
+        assertSegment(segment, (await file.end()).sha256);
+        return raw;
+      } finally {
+        file.close();
+      }
+    });
+    for await (const raw of decoding) {
       yield raw.subarray(Math.max(0, start - first), Math.min(raw.length, end - first));
       first += raw.length;
     }
   }
 
-  /** All segments of a file in order; the end is reached only after its digest was compared. */
-  private async *readDigested(ref: ArtifactRef, roomFor: SegmentRoom): AsyncGenerator<Uint8Array> {
-    const digest = this.codec.openDigest(ref.rawBytes);
+  /** Decodes a whole file of whose parts nobody is waiting for one. */
+  private async readFile(ref: ArtifactRef, parts: 'whole' | 'none'): Promise<ArrayBuffer> {
+    checkShape(ref);
+    const file = this.codec.openFile(ref.rawBytes, parts);
     try {
-      yield* this.readSegments(ref.segments, roomFor, digest);
-      assertDigest(ref, await digest.digest());
+      await drained(this.decodeInto(file, ref.segments));
+      const { sha256, bytes } = await file.end();
+      assertDigest(ref, sha256);
+      return bytes;
     } finally {
-      digest.close();
+      file.close();
     }
   }
 
-  /** Segments in order, each decoded into its room. */
-  private async *readSegments(
+  /** All segments of a file in order; the end is reached only after its digest was compared. */
+  private async *readDigested(ref: ArtifactRef): AsyncGenerator<Uint8Array> {
+    const file = this.codec.openFile(ref.rawBytes, 'segments');
+    try {
+      yield* this.decodeInto(file, ref.segments);
+      assertDigest(ref, (await file.end()).sha256);
+    } finally {
+      file.close();
+    }
+  }
+
+  private decodeInto(
+    file: RunningFile,
     segments: readonly SegmentRef[],
-    roomFor: SegmentRoom,
-    digest?: RunningDigest,
   ): AsyncGenerator<Uint8Array> {
+    return this.decodeEach(
+      segments,
+      async ({ rawBytes }, encoded, base) => await file.decode(encoded, rawBytes, base),
+    );
+  }
+
+  /**
+   * What `decode` makes of each segment, in order. It is called in order as well, before the
+   * results of those before are there: that is the order of the file.
+   */
+  private async *decodeEach<T>(
+    segments: readonly SegmentRef[],
+    decode: (segment: SegmentRef, encoded: Uint8Array, base?: Uint8Array) => Promise<T>,
+  ): AsyncGenerator<T> {
     for await (const { group, encoded } of this.fetchGroups(segments)) {
       const bases = await this.openBases(group, encoded);
-      // All at once, yet in order: that is the order in which the digest takes them in.
       const decoding = group.map((segment) => {
-        const raw = roomFor(segment);
-        const options = { ...baseIn(bases, segment), ...(digest && { digest }) };
-        return handled(this.decode(segment, encoded, raw, options).then(() => raw));
+        const decoded = decode(segment, bytesOf(segment, encoded), baseOf(segment, bases));
+        return handled(translated(segment, decoded));
       });
       try {
         for (const decoded of decoding) yield await decoded;
@@ -259,28 +289,34 @@ export class ArtifactStore {
     }
   }
 
-  /** The encoded bytes of segments, group by group; the next group travels meanwhile. */
+  /** The encoded bytes of segments, group by group; the next ones travel meanwhile. */
   private async *fetchGroups(segments: readonly SegmentRef[]): AsyncGenerator<FetchedGroup> {
-    const groups = inGroups(segments);
-    let coming = handled(this.fetchGroup(groups[0]));
+    const waiting = inGroups(segments);
+    const coming: ComingGroup[] = [];
+    const fetchNext = (): void => {
+      const group = waiting.shift();
+      if (group) coming.push({ group, encoded: handled(this.fetchGroup(group)) });
+    };
+    for (let ahead = 0; ahead < FETCHED_AHEAD; ahead++) fetchNext();
     try {
-      for (const [index, group] of groups.entries()) {
-        const encoded = await coming;
-        coming = handled(this.fetchGroup(groups[index + 1]));
+      for (let next = coming[0]; next; next = coming[0]) {
+        const encoded = await next.encoded;
+        coming.shift();
+        fetchNext();
         try {
-          yield { group, encoded };
+          yield { group: next.group, encoded };
         } finally {
           for (const { release } of encoded.values()) release();
         }
       }
     } finally {
-      await Promise.allSettled([coming]);
+      await Promise.allSettled(coming.map(({ encoded }) => encoded));
     }
   }
 
-  private async fetchGroup(group: readonly SegmentRef[] = []): Promise<EncodedBlobs> {
+  private async fetchGroup(group: readonly SegmentRef[]): Promise<EncodedBlobs> {
     const refs = group.flatMap((segment) => (segment.base ? [segment, segment.base] : [segment]));
-    return refs.length === 0 ? new Map() : await this.blobs.fetch(refs);
+    return await this.blobs.fetch(refs);
   }
 
   /** Raw bytes of what segments are differences to, by hex id. */
@@ -290,34 +326,10 @@ export class ArtifactStore {
     );
     const opened = [...bases].map(async ([id, base]) => {
       const raw = new Uint8Array(base.rawBytes);
-      await this.decode(base, encoded, raw);
+      await translated(base, this.codec.decode(bytesOf(base, encoded), raw));
       return [id, raw] as const;
     });
     return new Map(await allOf(opened));
-  }
-
-  private async decode(
-    { blob }: BlobRef,
-    encoded: EncodedBlobs,
-    target: Uint8Array,
-    options: DecodeOptions = {},
-  ): Promise<void> {
-    const id = blob.toHexString();
-    const bytes = encoded.get(id)?.bytes ?? NOTHING;
-    await translated(id, this.codec.decode(bytes, target, options));
-  }
-
-  /** Compares a segment with its digest, wherever it is decoded. */
-  private async assertEncoded(
-    segment: SegmentRef,
-    encoded: EncodedBlobs,
-    bases: RawBlobs,
-  ): Promise<void> {
-    const id = segment.blob.toHexString();
-    const bytes = encoded.get(id)?.bytes ?? NOTHING;
-    const { base } = baseIn(bases, segment);
-    const hash = this.codec.hashDecoded(bytes, segment.rawBytes, base);
-    assertSegment(segment, await translated(id, hash));
   }
 }
 
@@ -325,23 +337,29 @@ export class ArtifactStore {
 type EncodedBlobs = ReadonlyMap<string, Shared>;
 type RawBlobs = ReadonlyMap<string, Uint8Array>;
 
-/** Where a segment is decoded into; asked for once for each, in their order. */
-type SegmentRoom = (segment: SegmentRef) => Uint8Array;
-
 interface FetchedGroup {
   readonly group: readonly SegmentRef[];
   readonly encoded: EncodedBlobs;
 }
 
-const NOTHING = new Uint8Array(0);
-
-function inOwnMemory({ rawBytes }: SegmentRef): Uint8Array {
-  return new Uint8Array(rawBytes);
+interface ComingGroup {
+  readonly group: readonly SegmentRef[];
+  readonly encoded: Promise<EncodedBlobs>;
 }
 
-function baseIn(bases: RawBlobs, { base }: SegmentRef): { readonly base?: Uint8Array } {
-  const raw = base && bases.get(base.blob.toHexString());
-  return raw ? { base: raw } : {};
+const NOTHING = new Uint8Array(0);
+
+function bytesOf({ blob }: BlobRef, encoded: EncodedBlobs): Uint8Array {
+  return encoded.get(blob.toHexString())?.bytes ?? NOTHING;
+}
+
+function baseOf({ base }: SegmentRef, bases: RawBlobs): Uint8Array | undefined {
+  return base && bases.get(base.blob.toHexString());
+}
+
+/** Goes through to the end, where only that matters. */
+async function drained(steps: AsyncGenerator): Promise<void> {
+  for (let next = await steps.next(); next.done !== true;) next = await steps.next();
 }
 
 /** Like `Promise.all`, but fails only when nothing is under way any more that uses what it was given. */
@@ -350,19 +368,20 @@ async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
   return await Promise.all(work);
 }
 
-async function translated<T>(blob: string, work: Promise<T>): Promise<T> {
+/** What the codec finds damaged, as damage to the blob. */
+async function translated<T>({ blob }: BlobRef, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
     if (!(cause instanceof CodecError)) throw cause;
-    throw new ArtifactCorruptError(cause.message, { blob }, { cause });
+    throw new ArtifactCorruptError(cause.message, { blob: blob.toHexString() }, { cause });
   }
 }
 
-function assertSegment(segment: SegmentRef | undefined, actual: string): void {
-  if (segment?.sha256 === actual) return;
+function assertSegment({ blob, sha256 }: BlobRef, actual: string): void {
+  if (actual === sha256) return;
   throw new ArtifactCorruptError('A stored segment differs from its digest', {
-    blob: segment?.blob.toHexString(),
+    blob: blob.toHexString(),
   });
 }
 

@@ -32,7 +32,7 @@ const CHUNK_BYTES = 1024 * 1024 + 1024;
 const INSERT_BYTES = 2 * CHUNK_BYTES;
 
 /** Blobs that are put together in memory of which threads need no copy; kept for the next. */
-const KEPT_BUFFERS = 4;
+const KEPT_BUFFERS = 6;
 
 /** Collection `artifacts.files`: what GridFS knows about a blob. */
 export interface BlobDoc {

@@ -1,12 +1,10 @@
-import assert from 'node:assert/strict';
-
 import { hashDecoded } from './hash-decoded';
-import { InlineDigest } from './inline-digest';
+import { InlineFile } from './inline-file';
 import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
 import {
-  type DecodeOptions,
-  type RunningDigest,
+  type FileParts,
+  type RunningFile,
   type SegmentCodec,
   type SegmentHint,
 } from './segment.codec';
@@ -22,17 +20,9 @@ export class InlineCodec implements SegmentCodec {
     return await Promise.resolve(encodeSegment(raw, hint));
   }
 
-  async decode(
-    encoded: Uint8Array,
-    target: Uint8Array,
-    { base, digest }: DecodeOptions = {},
-  ): Promise<void> {
+  async decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void> {
     // At once, before memory that the target is a view of can move; what it throws still rejects.
     decodeSegment(encoded, target, base);
-    if (digest) {
-      assert(digest instanceof InlineDigest, 'a digest belongs to the codec that has opened it');
-      digest.update(target);
-    }
     await Promise.resolve();
   }
 
@@ -40,8 +30,8 @@ export class InlineCodec implements SegmentCodec {
     return await Promise.resolve(hashDecoded(encoded, rawBytes, base));
   }
 
-  openDigest(): RunningDigest {
-    return new InlineDigest();
+  openFile(rawBytes: number, parts: FileParts): RunningFile {
+    return new InlineFile(rawBytes, parts);
   }
 
   async close(): Promise<void> {

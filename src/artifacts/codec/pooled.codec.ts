@@ -5,14 +5,14 @@ import { entryPath } from '../../common/entry-path';
 import { ThreadPool } from '../../common/thread-pool';
 import { CodecError, CodecUnavailableError } from './codec.errors';
 import { hashDecoded } from './hash-decoded';
-import { InlineDigest } from './inline-digest';
-import { PooledDigest } from './pooled-digest';
+import { InlineFile } from './inline-file';
+import { PooledFile } from './pooled-file';
 import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
 import { type SegmentJob, type SegmentResult } from './segment-job';
 import {
-  type DecodeOptions,
-  type RunningDigest,
+  type FileParts,
+  type RunningFile,
   type SegmentCodec,
   type SegmentHint,
 } from './segment.codec';
@@ -36,13 +36,15 @@ const THREAD_LIMITS: ResourceLimits = { maxYoungGenerationSizeMb: 2 };
  */
 export class PooledCodec implements SegmentCodec {
   private readonly threads: ThreadPool<SegmentJob, SegmentResult>;
-  private readonly digestThread: ThreadPool<SegmentJob, SegmentResult>;
+  /** Of one thread each: a file stays on its own. They start when they are needed. */
+  private readonly fileThreads: readonly ThreadPool<SegmentJob, SegmentResult>[];
+  private nextFileThread = 0;
   private readonly memory: SharedMemory;
 
   constructor(size: number) {
     this.memory = new SharedMemory(4 * size);
     this.threads = openThreads(size);
-    this.digestThread = openThreads(1);
+    this.fileThreads = Array.from({ length: size }, () => openThreads(1));
   }
 
   async hash(raw: Uint8Array): Promise<string> {
@@ -62,30 +64,22 @@ export class PooledCodec implements SegmentCodec {
     });
   }
 
-  async decode(
-    encoded: Uint8Array,
-    target: Uint8Array,
-    { base, digest }: DecodeOptions = {},
-  ): Promise<void> {
-    assert(
-      !digest || digest instanceof PooledDigest || digest instanceof InlineDigest,
-      'a digest belongs to the codec that has opened it',
-    );
-    const isShared = target.buffer instanceof SharedArrayBuffer;
-    const made = isShared ? undefined : this.memory.take(target.length);
-    const shared = made?.bytes ?? target;
-    const decoding = this.decodeShared(encoded, shared, base);
-    // Its place among the others is that of this call, whichever is decoded first.
-    const following = digest instanceof PooledDigest ? digest.follow(decoding) : undefined;
-    try {
-      await decoding;
-      if (made) target.set(shared);
-      if (digest instanceof InlineDigest) digest.update(target);
-    } finally {
-      void Promise.allSettled([following?.hashed]).then(() => made?.release());
+  async decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void> {
+    if (target.length <= INLINE_BYTES) {
+      decodeSegment(encoded, target, base);
+      return;
     }
-    // The memory of one more is held until it is hashed, not that of all.
-    await (isShared ? following?.hashed : following?.before);
+    await this.sharing([encoded, base], async ([bytes, sharedBase]) => {
+      const isShared = target.buffer instanceof SharedArrayBuffer;
+      const made = isShared ? undefined : this.memory.take(target.length);
+      const shared = made?.bytes ?? target;
+      try {
+        await this.run({ kind: 'decode', encoded: bytes, target: shared, base: sharedBase });
+        if (made) target.set(shared);
+      } finally {
+        made?.release();
+      }
+    });
   }
 
   async hashDecoded(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Promise<string> {
@@ -97,27 +91,19 @@ export class PooledCodec implements SegmentCodec {
     });
   }
 
-  openDigest(rawBytes: number): RunningDigest {
-    return rawBytes <= INLINE_BYTES ? new InlineDigest() : new PooledDigest(this.digestThread);
+  openFile(rawBytes: number, parts: FileParts): RunningFile {
+    if (rawBytes <= INLINE_BYTES) return new InlineFile(rawBytes, parts);
+    const thread = this.fileThreads[this.nextFileThread++ % this.fileThreads.length];
+    assert(thread);
+    return new PooledFile(thread, this.memory, rawBytes, parts);
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.threads.close(), this.digestThread.close()]);
-  }
-
-  private async decodeShared(
-    encoded: Uint8Array,
-    target: Uint8Array,
-    base: Uint8Array | undefined,
-  ): Promise<Uint8Array> {
-    if (target.length <= INLINE_BYTES) {
-      decodeSegment(encoded, target, base);
-      return target;
-    }
-    await this.sharing([encoded, base], async ([bytes, sharedBase]) => {
-      await this.run({ kind: 'decode', encoded: bytes, target, base: sharedBase });
-    });
-    return target;
+    await Promise.all(
+      [this.threads, ...this.fileThreads].map(async (pool) => {
+        await pool.close();
+      }),
+    );
   }
 
   /** Gives `use` what threads can see of the first, and of the second if there is one. */

@@ -1,4 +1,4 @@
-import { type WeightDtype } from './segment.codec';
+import { type FileEnd, type FileParts, type WeightDtype } from './segment.codec';
 
 /** What the service's thread asks a codec thread to do; all views are of shared memory. */
 export type SegmentJob =
@@ -21,17 +21,26 @@ export type SegmentJob =
       readonly rawBytes: number;
       readonly base: Uint8Array | undefined;
     }
-  /** The next bytes of a digest that this thread keeps; the first ones begin it. */
+  /** A file is on the thread that opened it, until its end. */
   | {
-      readonly kind: 'digest-update';
-      readonly digest: number;
-      readonly raw: Uint8Array;
-      readonly isFirst: boolean;
+      readonly kind: 'file-open';
+      readonly file: number;
+      readonly rawBytes: number;
+      readonly parts: FileParts;
     }
-  | { readonly kind: 'digest-end'; readonly digest: number };
+  | {
+      readonly kind: 'file-decode';
+      readonly file: number;
+      readonly encoded: Uint8Array;
+      readonly rawBytes: number;
+      readonly base: Uint8Array | undefined;
+    }
+  | { readonly kind: 'file-end'; readonly file: number };
 
 export type SegmentResult =
-  | { readonly updated: true }
+  | { readonly opened: true }
+  | { readonly decodedTo: Uint8Array<ArrayBuffer> }
+  | { readonly end: FileEnd }
   | { readonly lost: true }
   | { readonly hash: string }
   | { readonly encoded: Uint8Array<ArrayBuffer> }

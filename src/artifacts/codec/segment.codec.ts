@@ -20,21 +20,29 @@ export interface SegmentHint {
   readonly base?: Uint8Array;
 }
 
-/** What else there is to a decoding. */
-export interface DecodeOptions {
-  /** What `encode` was given. */
-  readonly base?: Uint8Array;
-  /** Takes the raw bytes in, as the next ones; one that this codec has opened. */
-  readonly digest?: RunningDigest;
+/** What is wanted of a file beside its digest. */
+export type FileParts = 'segments' | 'whole' | 'none';
+
+export interface FileEnd {
+  /** SHA-256 of all raw bytes, lowercase hex. */
+  readonly sha256: string;
+  /** All raw bytes where parts are `whole`, with nothing before or behind them; else nothing. */
+  readonly bytes: ArrayBuffer;
 }
 
-/**
- * SHA-256 of what is decoded with it, laid end to end in the order of the calls of `decode`. A
- * decoding that fails fails it.
- */
-export interface RunningDigest {
-  /** Lowercase hex. */
-  digest(): Promise<string>;
+/** A file whose segments are decoded one behind the other, in the order of the calls. */
+export interface RunningFile {
+  /**
+   * Gives the raw bytes where parts are `segments`; else nothing.
+   *
+   * @throws CodecError as `SegmentCodec.decode` does; then nothing more comes of the file
+   */
+  decode(
+    encoded: Uint8Array,
+    rawBytes: number,
+    base?: Uint8Array,
+  ): Promise<Uint8Array<ArrayBuffer>>;
+  end(): Promise<FileEnd>;
   /** Lets go of it, finished or not. */
   close(): void;
 }
@@ -52,19 +60,20 @@ export interface SegmentCodec {
   /** Encodes; the result is at most one byte longer than `raw`. */
   encode(raw: Uint8Array, hint?: SegmentHint): Promise<Uint8Array>;
   /**
-   * Decodes into `target`, whose length must be that of the raw bytes. Damage that leaves the format intact shows in the digest of the raw bytes only, which
+   * Decodes into `target`, whose length must be that of the raw bytes. `base` is what `encode` was
+   * given. Damage that leaves the format intact shows in the digest of the raw bytes only, which
    * the caller compares.
    *
    * @throws CodecError when the bytes encode no segment of that length
    */
-  decode(encoded: Uint8Array, target: Uint8Array, options?: DecodeOptions): Promise<void>;
+  decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void>;
   /**
    * SHA-256 of what would be decoded, of which nothing is given out.
    *
    * @throws CodecError as `decode` does
    */
   hashDecoded(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Promise<string>;
-  /** Begins the digest of about so many bytes, which are then decoded piece by piece. */
-  openDigest(rawBytes: number): RunningDigest;
+  /** Begins a file of so many bytes. */
+  openFile(rawBytes: number, parts: FileParts): RunningFile;
   close(): Promise<void>;
 }

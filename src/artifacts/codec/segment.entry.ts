@@ -1,21 +1,21 @@
-import { createHash, type Hash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 
 import { type Numbered } from '../../common/thread-pool';
 import { CodecError } from './codec.errors';
 import { hashDecoded } from './hash-decoded';
+import { InlineFile } from './inline-file';
 import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
 import { type SegmentJob, type SegmentResult } from './segment-job';
 import { sha256 } from './sha256';
 
-const digests = new Map<number, Hash>();
+const files = new Map<number, InlineFile>();
 
 // A thread of PooledCodec: one job at a time. Any error but damage ends the thread, and so its jobs.
 parentPort?.on('message', ({ id, content: job }: Numbered<SegmentJob>) => {
   const content = run(job);
   const answer: Numbered<SegmentResult> = { id, content };
-  parentPort?.postMessage(answer, 'encoded' in content ? [content.encoded.buffer] : []);
+  parentPort?.postMessage(answer, handedOver(content));
 });
 
 function run(job: SegmentJob): SegmentResult {
@@ -34,19 +34,42 @@ function run(job: SegmentJob): SegmentResult {
         return { decoded: true };
       case 'hash-decoded':
         return { hash: hashDecoded(job.encoded, job.rawBytes, job.base) };
-      case 'digest-update':
-        if (job.isFirst) digests.set(job.digest, createHash('sha256'));
-        digests.get(job.digest)?.update(job.raw);
-        return { updated: true };
-      case 'digest-end': {
-        const digest = digests.get(job.digest);
-        digests.delete(job.digest);
-        // Begun on a thread that died: this one came in its place.
-        return digest ? { hash: digest.digest('hex') } : { lost: true };
+      case 'file-open':
+        files.set(job.file, new InlineFile(job.rawBytes, job.parts));
+        return { opened: true };
+      case 'file-decode':
+        return decodeInFile(job);
+      case 'file-end': {
+        const file = files.get(job.file);
+        files.delete(job.file);
+        return file ? { end: file.endNow() } : { lost: true };
       }
     }
   } catch (error) {
     if (error instanceof CodecError) return { corrupt: error.message };
     throw error;
   }
+}
+
+function decodeInFile(job: SegmentJob & { readonly kind: 'file-decode' }): SegmentResult {
+  const file = files.get(job.file);
+  // Without it, what comes behind has no place in the file, so nothing comes of it any more.
+  files.delete(job.file);
+  const decodedTo = file?.decodeNow(job.encoded, job.rawBytes, job.base);
+  if (!file || !decodedTo) return { lost: true };
+  files.set(job.file, file);
+  return { decodedTo };
+}
+
+/** What was made for the other side alone; nothing at all is not made for anybody. */
+function handedOver(content: SegmentResult): ArrayBuffer[] {
+  const made =
+    'encoded' in content
+      ? content.encoded.buffer
+      : 'decodedTo' in content
+        ? content.decodedTo.buffer
+        : 'end' in content
+          ? content.end.bytes
+          : undefined;
+  return made && made.byteLength > 0 ? [made] : [];
 }

@@ -52,7 +52,7 @@ describe.each([
     const encodedBefore = Uint8Array.from(encoded);
     const target = new Uint8Array(raw.length);
 
-    await codec.decode(encoded, target, { base });
+    await codec.decode(encoded, target, base);
 
     expect(Buffer.compare(target, raw)).toBe(0);
     expect([raw, base].map((bytes, index) => Buffer.compare(bytes, before[index]!))).toEqual([
@@ -66,7 +66,7 @@ describe.each([
     const base = shared(weights(300_000, 4));
     const target = shared(new Uint8Array(raw.length));
 
-    await codec.decode(shared(await codec.encode(raw, { base })), target, { base });
+    await codec.decode(shared(await codec.encode(raw, { base })), target, base);
 
     expect(Buffer.compare(target, raw)).toBe(0);
     expect(await codec.hash(raw)).toBe(await codec.hash(Uint8Array.from(raw)));
@@ -105,48 +105,69 @@ describe.each([
     expect(await codec.hashDecoded(encoded, bytes, base)).toBe(sha256(raw));
   });
 
-  describe('openDigest', () => {
-    it.each([
+  describe('openFile', () => {
+    const sizes = [
       ['a few', [100, 5_000, 20]],
       ['many', [1_000_000, 40, 300_000, 100_000, 2_000_000, 10_000]],
-    ])('hashes %s bytes in the order in which they were to be decoded', async (_title, sizes) => {
-      const raws = sizes.map((size, seed) => weights(size / 4, seed + 1));
+    ] as const;
+
+    it.each(sizes)('puts %s bytes together in the order of the calls', async (_title, lengths) => {
+      const raws = lengths.map((length, seed) => weights(length / 4, seed + 1));
       const encoded = await Promise.all(raws.map(async (raw) => await codec.encode(raw)));
-      const digest = codec.openDigest(Buffer.concat(raws).length);
-      const targets = raws.map(({ length }, index) =>
-        index % 2 === 0 ? new Uint8Array(length) : shared(new Uint8Array(length)),
-      );
+      const whole = Buffer.concat(raws);
+      const file = codec.openFile(whole.length, 'whole');
 
-      const decoding = targets.map((target, index) =>
-        codec.decode(encoded[index]!, target, { digest }),
-      );
-      await Promise.all(decoding);
+      const decoding = raws.map(({ length }, index) => file.decode(encoded[index]!, length));
+      expect((await Promise.all(decoding)).map(({ length }) => length)).toEqual(raws.map(() => 0));
 
-      expect(await digest.digest()).toBe(sha256(Buffer.concat(raws)));
-      expect(targets.map((target, index) => Buffer.compare(target, raws[index]!))).toEqual(
-        raws.map(() => 0),
-      );
+      const { sha256: digest, bytes } = await file.end();
+      expect(Buffer.compare(Buffer.from(bytes), whole)).toBe(0);
+      expect(digest).toBe(sha256(whole));
     });
 
-    it('keeps digests apart that run side by side, also from one that was let go', async () => {
+    it.each(sizes)('hands %s bytes out one by one, with their digest', async (_title, lengths) => {
+      const raws = lengths.map((length, seed) => weights(length / 4, seed + 1));
+      const base = weights(raws[0]!.length / 4, 9);
+      const encoded = await Promise.all(
+        raws.map(async (raw, index) => await codec.encode(raw, index === 0 ? { base } : {})),
+      );
+      const whole = Buffer.concat(raws);
+      const file = codec.openFile(whole.length, 'segments');
+
+      const parts = await Promise.all(
+        raws.map(({ length }, index) =>
+          file.decode(encoded[index]!, length, index === 0 ? base : undefined),
+        ),
+      );
+
+      expect(parts.map((part, index) => Buffer.compare(part, raws[index]!))).toEqual(
+        raws.map(() => 0),
+      );
+      const { sha256: digest, bytes } = await file.end();
+      expect(digest).toBe(sha256(whole));
+      expect(bytes.byteLength).toBe(0);
+    });
+
+    it('keeps files apart that run side by side, also from one that was let go', async () => {
       const raws = [1, 2, 3].map((seed) => weights(100_000, seed));
-      const digests = raws.map(({ length }) => codec.openDigest(length));
       const encoded = await Promise.all(raws.map(async (raw) => await codec.encode(raw)));
+      const files = raws.map(({ length }) => codec.openFile(2 * length, 'none'));
       const decode = async (index: number): Promise<void> => {
-        const target = new Uint8Array(raws[index]!.length);
-        await codec.decode(encoded[index]!, target, { digest: digests[index]! });
+        await files[index]!.decode(encoded[index]!, raws[index]!.length);
       };
 
       await Promise.all([decode(0), decode(1), decode(2), decode(0)]);
-      digests[2]!.close();
+      files[2]!.close();
 
-      expect(await digests[0]!.digest()).toBe(sha256(Buffer.concat([raws[0]!, raws[0]!])));
-      expect(await digests[1]!.digest()).toBe(sha256(raws[1]!));
+      expect((await files[0]!.end()).sha256).toBe(sha256(Buffer.concat([raws[0]!, raws[0]!])));
+      expect((await files[1]!.end()).sha256).toBe(sha256(raws[1]!));
     });
 
-    it('hashes nothing at all', async () => {
-      expect(await codec.openDigest(0).digest()).toBe(sha256(new Uint8Array()));
-      expect(await codec.openDigest(1_000_000).digest()).toBe(sha256(new Uint8Array()));
+    it.each([0, 1_000_000])('takes a file of %p bytes that has none', async (bytes) => {
+      const end = await codec.openFile(bytes, 'segments').end();
+
+      expect(end.sha256).toBe(sha256(new Uint8Array()));
+      expect(end.bytes.byteLength).toBe(0);
     });
   });
 });
@@ -160,32 +181,31 @@ describe('PooledCodec', () => {
     await expect(late).rejects.toBeInstanceOf(CodecUnavailableError);
   });
 
-  it('gives no digest of bytes of which some could not be decoded', async () => {
+  it('makes nothing of a file of which a segment could not be decoded', async () => {
     const codec = new PooledCodec(1);
     const raw = weights(100_000, 1);
     const encoded = await codec.encode(raw);
-    const digest = codec.openDigest(2 * raw.length);
-    const decode = async (bytes: Uint8Array): Promise<void> => {
-      await codec.decode(bytes, new Uint8Array(raw.length), { digest });
-    };
+    const file = codec.openFile(2 * raw.length, 'whole');
 
-    await expect(decode(encoded.subarray(1))).rejects.toBeInstanceOf(CodecError);
-    await expect(decode(encoded)).rejects.toBeInstanceOf(CodecError);
+    const damaged = file.decode(encoded.subarray(1), raw.length);
+    const next = file.decode(encoded, raw.length);
 
-    await expect(digest.digest()).rejects.toBeInstanceOf(CodecError);
-    digest.close();
+    await expect(damaged).rejects.toBeInstanceOf(CodecError);
+    await expect(next).rejects.toBeInstanceOf(CodecUnavailableError);
+    await expect(file.end()).rejects.toBeInstanceOf(CodecUnavailableError);
+    file.close();
     await codec.close();
   });
 
-  it('gives no digest once it is closed', async () => {
+  it('makes nothing of a file once it is closed', async () => {
     const codec = new PooledCodec(1);
     const raw = weights(100_000, 1);
-    const digest = codec.openDigest(raw.length);
-    await codec.decode(await codec.encode(raw), new Uint8Array(raw.length), { digest });
+    const file = codec.openFile(raw.length, 'whole');
+    await file.decode(await codec.encode(raw), raw.length);
     await codec.close();
 
-    await expect(digest.digest()).rejects.toBeInstanceOf(CodecUnavailableError);
-    digest.close();
+    await expect(file.end()).rejects.toBeInstanceOf(CodecUnavailableError);
+    file.close();
   });
 
   it('fails what is under way when it is closed', async () => {
