@@ -14,6 +14,7 @@ import { versionKey } from './executor-protocol';
 import { type Copy, ExecutorSlot, type HoldWhile } from './executor-slot';
 import { LoadBackoff } from './load-backoff';
 import { decideLoad, decideSpread, type PoolView, type SlotView } from './pool.policy';
+import { type RecentLoad, RecentLoads } from './recent-loads';
 import { decideRecycle } from './recycle.policy';
 import { type Job, type Lane, sharingWith, VersionQueues } from './version-queues';
 import {
@@ -76,7 +77,14 @@ export interface PoolState {
   readonly budgetBytes: number;
   readonly usedBytes: number;
   readonly waiting: number;
+  /** Who waits, those first that have waited longest. */
+  readonly queues: readonly {
+    readonly version: string;
+    readonly engine: EngineName;
+    readonly waiting: number;
+  }[];
   readonly executors: readonly SlotState[];
+  readonly recentLoads: readonly RecentLoad[];
   /** Versions whose last load failed; they are tried again when asked for, not before that time. */
   readonly failedLoads: readonly {
     readonly version: string;
@@ -99,6 +107,8 @@ export interface SlotState {
     readonly version: number;
     readonly state: Copy['state'];
     readonly bytes: number;
+    /** Calls under way that keep it in memory. */
+    readonly leases: number;
     readonly pinned: boolean;
   }[];
 }
@@ -109,9 +119,8 @@ export interface SlotState {
  * An executor computes one call at a time: an idle one takes what waits at once, and while all are
  * busy requests for a version gather, to share the next call where their rows are independent. A
  * version is loaded at most once per executor, and onto a second one only while requests wait for
- * it and memory is free. What somebody waits for
- * or computes with is never unloaded; the last copy of a pinned version neither. What does not fit
- * is refused, never squeezed in.
+ * it and memory is free. What somebody waits for or computes with is never unloaded; the last copy
+ * of a pinned version neither. What does not fit is refused, never squeezed in.
  */
 export class ExecutorPool {
   private readonly slots: ExecutorSlot[] = [];
@@ -123,6 +132,7 @@ export class ExecutorPool {
   /** Versions whose outputs could not be told apart by row. */
   private readonly unstackable = new Set<string>();
   private readonly backoff = new LoadBackoff();
+  private readonly recentLoads = new RecentLoads();
   private dispatching = false;
   private wake: { readonly atMs: number; readonly timer: NodeJS.Timeout } | undefined;
   private stopped = false;
@@ -230,11 +240,12 @@ export class ExecutorPool {
       restarts,
       tensors: executor?.vitals.tensors ?? 0,
       rssBytes: executor?.vitals.rssBytes ?? 0,
-      versions: [...copies].map(([key, { version, state, bytes }]) => ({
+      versions: [...copies].map(([key, { version, state, bytes, leases }]) => ({
         model: version.model,
         version: version.version,
         state,
         bytes,
+        leases,
         pinned: this.pinned.has(key),
       })),
     }));
@@ -245,7 +256,11 @@ export class ExecutorPool {
       budgetBytes: this.options.budgetBytes,
       usedBytes,
       waiting: this.queues.size,
+      queues: this.queues
+        .waitingLanes()
+        .map(({ key, engine, jobs }) => ({ version: key, engine, waiting: jobs.length })),
       executors,
+      recentLoads: this.recentLoads.list(),
       failedLoads: this.backoff.list().map(([version, { failures, error, retryAtMs }]) => ({
         version,
         failures,
@@ -494,17 +509,22 @@ export class ExecutorPool {
     if (!slot) throw overloaded('The executor is being replaced', {});
     const startMs = performance.now();
     const { loadDeadlineMs, observer } = this.options;
-    const { executor } = slot;
+    const { executor, engine } = slot;
     const key = versionKey(version);
+    const started = { version: key, executor: slotId, engine, at: new Date().toISOString() };
+    const elapsedMs = (): number => Math.round(performance.now() - startMs);
     const copy = slot.load(version, loadDeadlineMs);
     copy.loaded.then(
       () => {
         this.backoff.success(key);
+        this.recentLoads.add({ ...started, ms: elapsedMs(), ok: true });
         observer?.loaded(version, slot.engine, performance.now() - startMs);
         this.dispatchSoon();
       },
       (error: unknown) => {
         observer?.loadFailed(version, slot.engine);
+        const reason = error instanceof Error ? error.message : String(error);
+        this.recentLoads.add({ ...started, ms: elapsedMs(), ok: false, reason });
         this.backoff.failure(key, error);
         this.blame(executor, version, error);
         this.dispatchSoon();

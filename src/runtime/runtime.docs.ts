@@ -39,6 +39,34 @@ const RUNTIME = {
     budgetBytes: { type: 'integer' },
     usedBytes: { type: 'integer' },
     waiting: { type: 'integer', description: 'Predictions that wait for an executor' },
+    queues: {
+      type: 'array',
+      description: 'Who waits, those first that have waited longest',
+      items: {
+        type: 'object',
+        properties: {
+          version: { type: 'string', example: 'digits/3' },
+          engine: { type: 'string', example: 'wasm' },
+          waiting: { type: 'integer' },
+        },
+      },
+    },
+    recentLoads: {
+      type: 'array',
+      description: 'The last loads into executors, the newest first',
+      items: {
+        type: 'object',
+        properties: {
+          version: { type: 'string', example: 'digits/3' },
+          executor: { type: 'integer' },
+          engine: { type: 'string', example: 'wasm' },
+          at: { type: 'string', format: 'date-time' },
+          ms: { type: 'integer' },
+          ok: { type: 'boolean' },
+          reason: { type: 'string', description: 'Why it failed' },
+        },
+      },
+    },
     failedLoads: {
       type: 'array',
       description: 'Versions whose last load failed, and when the next may be tried',
@@ -71,6 +99,10 @@ const RUNTIME = {
                 version: { type: 'integer' },
                 state: { type: 'string', enum: ['loading', 'ready'] },
                 bytes: { type: 'integer' },
+                leases: {
+                  type: 'integer',
+                  description: 'Calls under way that keep it in memory',
+                },
                 pinned: { type: 'boolean' },
               },
             },

@@ -220,6 +220,13 @@ describe('ExecutorPool', () => {
     const computing = predict(busy, slowInput);
     const waiting = predict(b!);
     await until(() => pool.state().executors[0]!.busy);
+    const { executors, queues } = pool.state();
+    expect(queues).toEqual([{ version: 'b/1', engine: ENGINE, waiting: 1 }]);
+    expect(executors[0]!.versions.map(({ model, leases }) => [model, leases])).toEqual([
+      ['b', 0],
+      ['c', 0],
+      ['slow', 1],
+    ]);
     await pool.load(a!, ENGINE);
 
     expect(await waiting).toEqual([1, 0, 1]);
@@ -400,7 +407,14 @@ describe('ExecutorPool', () => {
 
     await until(() => pool.state().failedLoads[0]!.retryInMs === 0);
     expect(await predict(A)).toEqual([1, 0, 1]);
-    expect(pool.state().failedLoads).toEqual([]);
+    const { failedLoads, recentLoads } = pool.state();
+    expect(failedLoads).toEqual([]);
+    expect(recentLoads.map(({ version, ok, reason }) => [version, ok, reason])).toEqual([
+      ['a/1', true, undefined],
+      ['a/1', false, 'The database is away'],
+      ['a/1', false, 'The database is away'],
+      ['b/1', true, undefined],
+    ]);
   });
 
   it('answers what is wrong with a version that never loads, without trying each time (129)', async () => {
