@@ -1,7 +1,11 @@
 /** Element types a signature can name, with their width in bytes; strings have none. */
 export const DTYPE_BYTES = {
   float32: 4,
+  float64: 8,
+  float16: 2,
   int32: 4,
+  int64: 8,
+  uint8: 1,
   bool: 1,
   string: 0,
 } as const;

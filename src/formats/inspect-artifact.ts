@@ -1,6 +1,7 @@
 import { type Signature } from '../common/tensor';
 import { type InspectedFile, type Inspection } from './artifact-format';
 import { inspectTfjs } from './inspect-tfjs';
+import { inspectOnnx } from './onnx/inspect-onnx';
 import { inspectOpaque } from './opaque/inspect-opaque';
 import { inspectSavedModel } from './saved-model/inspect-saved-model';
 
@@ -18,6 +19,7 @@ const RECOGNISERS: readonly Recogniser[] = [
   // What has a format of its own comes before what is only kept.
   inspectTfjs,
   inspectSavedModel,
+  inspectOnnx,
 ];
 
 export interface InspectOptions {

@@ -5,7 +5,8 @@ import { type Signature } from '../common/tensor';
  * kept, since they may be of use elsewhere, but answers then have no `top`.
  */
 export function labelWarnings(labels: readonly string[] | null, signature: Signature): string[] {
-  const [output] = signature.outputs;
+  // Classifiers in ONNX give the class itself first, and its scores behind it.
+  const output = signature.outputs.find(({ dtype }) => dtype !== 'string' && dtype !== 'int64');
   if (!labels || !output) return [];
   const scores = output.shape.at(-1) ?? 1;
   // A size that only shows when the model runs.

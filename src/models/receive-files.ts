@@ -6,6 +6,7 @@ import { InvalidInputError } from '../common/errors';
 import { isNormalizedPath } from '../formats/keras/normalized-path';
 import { wantsContent } from '../formats/inspect-artifact';
 import { type FileTraits } from '../formats/probe/file-kind';
+import { WalkAllowance } from '../formats/onnx/proto-walk';
 import { FileProbe } from '../formats/probe/file-probe';
 import { readWeightGroups } from '../formats/weight-groups';
 import { contentTypeOf } from './content-type';
@@ -80,8 +81,9 @@ export async function storeParts(
 ): Promise<ReceivedFile[]> {
   const received: Omit<ReceivedFile, 'ref'>[] = [];
   let room = MAX_CONTENT_BYTES;
+  const allowance = new WalkAllowance();
   for await (const { path, body } of parts) {
-    const probe = new FileProbe();
+    const probe = new FileProbe(allowance);
     const kept: Kept = { pieces: [], bytes: 0, isWhole: wantsContent(path) };
     await writer.write(path, watched(body, probe, kept, room));
     const content = kept.isWhole ? Buffer.concat(kept.pieces) : undefined;

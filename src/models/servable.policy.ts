@@ -3,7 +3,7 @@ import { type VersionDoc } from './version.doc';
 
 /** What else can be done with files that are only kept, by the library that they come from. */
 const ADVICE: Readonly<Record<string, string>> = {
-  onnx: 'run it with ONNX Runtime, or convert it to a TensorFlow SavedModel and upload that',
+  onnx: 'upload one ONNX model by itself, without "format": "opaque", and it is served',
   'tensorflow-lite':
     'run it with a TensorFlow Lite interpreter, or upload the model it was made from',
   safetensors: 'it holds weights without a computation; upload the model as Keras or SavedModel',

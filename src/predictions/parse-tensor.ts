@@ -1,9 +1,13 @@
+import { toHalf } from '../common/half-floats';
 import { type DType, elementCount, type Tensor, type TensorSpec } from '../common/tensor';
 import { type FaultList } from './fault-list';
 import { indicesAt } from './input-path';
 
 /** From here on a number rounds to infinity in float32. */
 const FLOAT32_LIMIT = 3.4028235677973366e38;
+/** As well, in float16. */
+const FLOAT16_LIMIT = 65_520;
+const DIGITS = /^(?:0|-?[1-9][0-9]{0,18})$/;
 const MAX_STRING_BYTES = 1024 * 1024;
 
 /** Numbers that JSON cannot write, as the native API spells them. */
@@ -110,9 +114,19 @@ function fill(
   const count = elementCount(shape);
   switch (dtype) {
     case 'float32':
-      return bytesOf(fillFloats(leaves, new Float32Array(count), complain));
+      return bytesOf(fillFloats(leaves, new Float32Array(count), FLOAT32_LIMIT, complain));
+    case 'float64':
+      return bytesOf(fillFloats(leaves, new Float64Array(count), Infinity, complain));
+    case 'float16': {
+      const values = fillFloats(leaves, new Float32Array(count), FLOAT16_LIMIT, complain);
+      return bytesOf(Uint16Array.from(values, toHalf));
+    }
     case 'int32':
       return bytesOf(fillInts(leaves, new Int32Array(count), complain));
+    case 'int64':
+      return bytesOf(fillLongs(leaves, new BigInt64Array(count), complain));
+    case 'uint8':
+      return fillBytes(leaves, new Uint8Array(count), complain);
     case 'bool':
       return fillBools(leaves, new Uint8Array(count), complain);
     case 'string':
@@ -120,22 +134,23 @@ function fill(
   }
 }
 
-function bytesOf({ buffer }: Float32Array | Int32Array): Uint8Array {
+function bytesOf({ buffer }: { readonly buffer: ArrayBuffer }): Uint8Array {
   return new Uint8Array(buffer);
 }
 
-function fillFloats(
+function fillFloats<Floats extends Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(
   leaves: readonly (readonly unknown[])[],
-  out: Float32Array,
+  out: Floats,
+  limit: number,
   complain: Complain,
-): Float32Array {
+): Floats {
   let at = 0;
   for (const leaf of leaves) {
     // A counted loop: iterating costs twice as much here.
     // eslint-disable-next-line @typescript-eslint/prefer-for-of
     for (let index = 0; index < leaf.length; index++) {
       const value = leaf[index];
-      if (typeof value === 'number' && value < FLOAT32_LIMIT && value > -FLOAT32_LIMIT) {
+      if (typeof value === 'number' && value < limit && value > -limit) {
         out[at] = value;
       } else if (typeof value === 'string' && Object.hasOwn(ODD_FLOATS, value)) {
         out[at] = ODD_FLOATS[value] ?? NaN;
@@ -148,15 +163,54 @@ function fillFloats(
 
 function fillInts(
   leaves: readonly (readonly unknown[])[],
-  out: Int32Array,
+  out: Int32Array<ArrayBuffer>,
   complain: Complain,
-): Int32Array {
+): Int32Array<ArrayBuffer> {
   let at = 0;
   for (const leaf of leaves) {
     // eslint-disable-next-line @typescript-eslint/prefer-for-of
     for (let index = 0; index < leaf.length; index++) {
       const value = leaf[index];
       if (typeof value === 'number' && value === (value | 0)) out[at] = value;
+      else complain(at, value);
+      at++;
+    }
+  }
+  return out;
+}
+
+/** Numbers that a double holds exactly, and strings of digits: nothing is ever rounded. */
+function fillLongs(
+  leaves: readonly (readonly unknown[])[],
+  out: BigInt64Array<ArrayBuffer>,
+  complain: Complain,
+): BigInt64Array<ArrayBuffer> {
+  let at = 0;
+  for (const leaf of leaves) {
+    for (const value of leaf) {
+      if (Number.isSafeInteger(value)) out[at] = BigInt(value as number);
+      else {
+        const digits = typeof value === 'string' && DIGITS.test(value) ? BigInt(value) : null;
+        if (digits !== null && BigInt.asIntN(64, digits) === digits) out[at] = digits;
+        else complain(at, value);
+      }
+      at++;
+    }
+  }
+  return out;
+}
+
+function fillBytes(
+  leaves: readonly (readonly unknown[])[],
+  out: Uint8Array,
+  complain: Complain,
+): Uint8Array {
+  let at = 0;
+  for (const leaf of leaves) {
+    // eslint-disable-next-line @typescript-eslint/prefer-for-of
+    for (let index = 0; index < leaf.length; index++) {
+      const value = leaf[index];
+      if (typeof value === 'number' && value === (value & 0xff)) out[at] = value;
       else complain(at, value);
       at++;
     }
@@ -203,9 +257,15 @@ function packStrings(leaves: readonly (readonly unknown[])[], complain: Complain
 function valueFault(dtype: DType, value: unknown): string {
   switch (dtype) {
     case 'float32':
+    case 'float64':
+    case 'float16':
       return typeof value === 'number'
-        ? `is ${describe(value)}, which float32 cannot hold`
+        ? `is ${describe(value)}, which ${dtype} cannot hold`
         : `is ${describe(value)}, a number was expected`;
+    case 'int64':
+      return `is ${describe(value)}, a whole number of 64 bits was expected, beyond ±9007199254740991 as a string of its digits`;
+    case 'uint8':
+      return `is ${describe(value)}, a whole number from 0 to 255 was expected`;
     case 'int32':
       return `is ${describe(value)}, a whole number from -2147483648 to 2147483647 was expected`;
     case 'bool':

@@ -31,8 +31,8 @@ export function bringsRawTensor(request: Request): boolean {
 }
 
 /**
- * Reads a body that is the bytes of the one input: row-major, little-endian, four bytes for float32
- * and int32, one for bool. The number of rows follows from its length. The tensor is the body
+ * Reads a body that is the bytes of the one input: row-major, little-endian, as wide as its type
+ * says, one byte for bool. The number of rows follows from its length. The tensor is the body
  * itself, not a copy.
  *
  * @throws InputsMismatchError

@@ -18,10 +18,19 @@ import { InputCorruptError } from './predictions.errors';
  *             padded with spaces to a multiple of 8
  * bytes       the tensors in the order of the header, without gaps, little-endian, row-major
  * ```
- * These are the rules of safetensors, so its readers open the file: dtypes F32, I32 and BOOL. BYTES
- * is our own for strings: each in UTF-8 behind its length as a uint32.
+ * These are the rules of safetensors, so its readers open the file. Only the dtype BYTES is our own,
+ * for strings: each in UTF-8 behind its length as a uint32.
  */
-const FILE_DTYPES = { float32: 'F32', int32: 'I32', bool: 'BOOL', string: 'BYTES' } as const;
+const FILE_DTYPES = {
+  float32: 'F32',
+  float64: 'F64',
+  float16: 'F16',
+  int32: 'I32',
+  int64: 'I64',
+  uint8: 'U8',
+  bool: 'BOOL',
+  string: 'BYTES',
+} as const;
 
 const DTYPES: ReadonlyMap<string, DType> = new Map(
   Object.entries(FILE_DTYPES).map(([dtype, name]) => [name, dtype as DType]),

@@ -1,6 +1,6 @@
-import { elementCount, type NamedTensors, type Signature } from '../common/tensor';
+import { type DType, elementCount, type NamedTensors, type Signature } from '../common/tensor';
 import { inOrder } from './outputs-json';
-import { valuesOf } from './tensor-values';
+import { isNumbers, type Numbers, valuesOf } from './tensor-values';
 
 /** A label of the version with the score that its model gave. */
 export interface ScoredLabel {
@@ -10,8 +10,14 @@ export interface ScoredLabel {
 
 const MAX_LABELS = 5;
 
+/** Classifiers in ONNX give the class itself first, as a text or an int64, and then the scores. */
+export function mayBeScores(dtype: DType): boolean {
+  return dtype !== 'string' && dtype !== 'int64';
+}
+
 /**
- * Per row up to five labels, best first, when the first output holds one number per label and row.
+ * Per row up to five labels, best first, when the first output that may be scores holds one number
+ * per label and row.
  *
  * Scores that are no finite numbers cannot be ranked and are left out.
  */
@@ -21,13 +27,13 @@ export function topLabels(
   labels: readonly string[] | null,
   rows: number,
 ): ScoredLabel[][] | undefined {
-  const first = inOrder(outputs, signature)[0]?.[1];
+  const first = inOrder(outputs, signature).find(([, { dtype }]) => mayBeScores(dtype))?.[1];
   if (!first || !labels || labels.length < 2) return undefined;
   if (first.shape.at(-1) !== labels.length || elementCount(first.shape) !== rows * labels.length) {
     return undefined;
   }
   const values = valuesOf(first);
-  if (!(values instanceof Float32Array || values instanceof Int32Array)) return undefined;
+  if (!isNumbers(values)) return undefined;
   return Array.from({ length: rows }, (_, row) => {
     const scores = values.subarray(row * labels.length, (row + 1) * labels.length);
     return best(scores).map((place) => ({ label: labels[place] ?? '', score: scores[place] ?? 0 }));
@@ -35,7 +41,7 @@ export function topLabels(
 }
 
 /** The places of the highest scores; of equal ones the first stands first. */
-function best(scores: Float32Array | Int32Array): number[] {
+function best(scores: Numbers): number[] {
   const places: number[] = [];
   const scoreAt = (place: number): number => scores[place] ?? -Infinity;
   scores.forEach((score, place) => {

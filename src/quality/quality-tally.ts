@@ -4,6 +4,7 @@ import { outputsOf } from '../predictions/prediction-proof';
 import { type Prediction } from '../predictions/prediction.doc';
 import { type Truth } from '../predictions/feedback.doc';
 import { valuesOf } from '../predictions/tensor-values';
+import { mayBeScores } from '../predictions/top-labels';
 
 /** What a version document says that it takes to read its outputs. */
 export interface ReadableVersion {
@@ -111,7 +112,7 @@ export class QualityTally {
     truth: readonly string[],
     version: ReadableVersion | null,
   ): void {
-    const [scores] = namedValues(prediction, version);
+    const scores = namedValues(prediction, version).find(({ dtype }) => mayBeScores(dtype));
     const names = version?.labels ?? [];
     if (scores?.values.length !== names.length * truth.length) return;
     truth.forEach((label, row) => {
@@ -181,6 +182,7 @@ function namedValues(prediction: Prediction, version: ReadableVersion | null) {
   const signature = version?.signature ?? { inputs: [], outputs: [] };
   return inOrder(outputsOf(prediction) ?? {}, signature).map(([name, tensor]) => ({
     name,
+    dtype: tensor.dtype,
     values: valuesOf(tensor),
   }));
 }

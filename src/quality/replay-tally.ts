@@ -1,5 +1,5 @@
 import { type NamedTensors, type Tensor } from '../common/tensor';
-import { valuesOf } from '../predictions/tensor-values';
+import { isNumbers, valuesOf } from '../predictions/tensor-values';
 import { type ScoredLabel } from '../predictions/top-labels';
 import {
   type Agreement,
@@ -228,11 +228,8 @@ function isAlike(one: Tensor, other: Tensor): boolean {
 
 function compareValues(one: Tensor, other: Tensor): Comparison {
   const [a, b] = [valuesOf(one), valuesOf(other)];
-  const numeric =
-    (a instanceof Float32Array && b instanceof Float32Array) ||
-    (a instanceof Int32Array && b instanceof Int32Array);
-  // Truth values and strings are equal or they are not.
-  if (!numeric) return { kind: 'differing', maxDifference: 1 };
+  // Truth values, strings and whole numbers beyond what a double holds are equal or they are not.
+  if (!isNumbers(a) || !isNumbers(b)) return { kind: 'differing', maxDifference: 1 };
   let isClose = true;
   let maxDifference = 0;
   for (let index = 0; index < a.length; index++) {

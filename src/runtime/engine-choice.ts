@@ -34,9 +34,24 @@ const WORTH_CHANGING = 0.8;
 /** The report of an engine that could run a version and is not here. */
 export const ENGINE_MISSING = 'engine_missing';
 
+/** Formats that one engine alone runs as they are, and how to get it. */
+const ONLY_ENGINES = {
+  'tf-saved-model': {
+    engine: 'node',
+    title: 'A TensorFlow SavedModel',
+    install: 'npm run native',
+  },
+  onnx: { engine: 'onnx', title: 'An ONNX model', install: 'npm install --include=optional' },
+} as const;
+
+/** The one engine that runs artifacts of a format; null where several do. */
+export function onlyEngineOf(format: ArtifactFormat): EngineName | null {
+  return format === 'tf-saved-model' || format === 'onnx' ? ONLY_ENGINES[format].engine : null;
+}
+
 /**
- * The engines among the allowed ones that run artifacts of a format; all of them but for
- * SavedModels, which only TensorFlow itself can open.
+ * The engines among the allowed ones that run artifacts of a format: all of them for models of
+ * TensorFlow.js, one for those of other libraries.
  *
  * @throws EngineMissingError when none of the allowed ones does
  */
@@ -44,11 +59,12 @@ export function enginesFor(
   format: ArtifactFormat,
   allowed: readonly EngineName[],
 ): readonly EngineName[] {
-  if (format !== 'tf-saved-model') return allowed;
-  if (allowed.includes('node')) return ['node'];
+  if (format !== 'tf-saved-model' && format !== 'onnx') return allowed;
+  const { engine, title, install } = ONLY_ENGINES[format];
+  if (allowed.includes(engine)) return [engine];
   throw new EngineMissingError(
-    `A TensorFlow SavedModel needs the node engine, which is not in use here. npm run native installs it; GRIDSTOW_ENGINE=auto or node then uses it`,
-    { engine: 'node', install: 'npm run native' },
+    `${title} needs the ${engine} engine, which is not in use here. ${install} installs it; GRIDSTOW_ENGINE=auto or ${engine} then uses it`,
+    { engine, install },
   );
 }
 
@@ -66,7 +82,7 @@ export function engineFor(
   rows = 1,
 ): EngineName {
   const able = enginesFor(format, allowed);
-  const [preferred, ...others] = able.filter((name) => isProven(name, reports[name]));
+  const [preferred, ...others] = able.filter((name) => isProven(name, reports[name], format));
   if (preferred) {
     let [best, bestMs] = [preferred, expectedMs(reports[preferred], rows) * WORTH_CHANGING];
     for (const name of others) {
@@ -75,7 +91,7 @@ export function engineFor(
     }
     return best;
   }
-  const untried = able.find((name) => mayBeTried(name, reports[name]));
+  const untried = able.find((name) => mayBeTried(name, reports[name], format));
   if (untried) return untried;
   throw new ModelUnloadableError('No engine that is allowed here can run the version', {
     engines: Object.fromEntries(allowed.map((name) => [name, reports[name]?.reason])),
@@ -85,9 +101,13 @@ export function engineFor(
 /** Whether a version was proven on one of the engines, or may be tried on one. */
 export function canRun(
   allowed: readonly EngineName[],
-  { engines: reports }: Pick<LoadableVersion, 'engines'>,
+  { format, engines: reports }: Pick<LoadableVersion, 'format' | 'engines'>,
 ): boolean {
-  return allowed.some((name) => isProven(name, reports[name]) || mayBeTried(name, reports[name]));
+  // There is no other choice: whoever loads it is told what is missing.
+  if (onlyEngineOf(format) !== null) return true;
+  return allowed.some(
+    (name) => isProven(name, reports[name], format) || mayBeTried(name, reports[name], format),
+  );
 }
 
 /** Engines that a version has yet to be measured on, or was with another release of the engine. */
@@ -96,10 +116,9 @@ export function isStale(
   { format, engines: reports }: Pick<LoadableVersion, 'format' | 'engines'>,
   running: ReadonlyMap<EngineName, string>,
 ): boolean {
-  if (format === 'tf-saved-model') {
-    // Run by one engine only: there is nothing to choose.
-    return allowed.includes('node') && reports['node']?.ok !== true;
-  }
+  const only = onlyEngineOf(format);
+  // Run by one engine only: there is nothing to choose.
+  if (only !== null) return allowed.includes(only) && reports[only]?.ok !== true;
   return allowed.some((name) => {
     if (name === LAST_RESORT && allowed.length > 1) return false;
     const [report, description] = [reports[name], running.get(name)];
@@ -107,13 +126,27 @@ export function isStale(
   });
 }
 
-function isProven(name: EngineName, report: EngineReport | undefined): boolean {
+function isProven(
+  name: EngineName,
+  report: EngineReport | undefined,
+  format: ArtifactFormat,
+): boolean {
   if (report?.ok !== true) return false;
-  return name !== 'onnx' || report.compiler === COMPILER_VERSION;
+  return !isCompiled(name, format) || report.compiler === COMPILER_VERSION;
 }
 
-function mayBeTried(name: EngineName, report: EngineReport | undefined): boolean {
-  return name !== 'onnx' && (report === undefined || report.code === ENGINE_MISSING);
+function mayBeTried(
+  name: EngineName,
+  report: EngineReport | undefined,
+  format: ArtifactFormat,
+): boolean {
+  if (isCompiled(name, format)) return false;
+  return report === undefined || report.code === ENGINE_MISSING;
+}
+
+/** Whether the engine would run another form of the version than the one that was uploaded. */
+function isCompiled(name: EngineName, format: ArtifactFormat): boolean {
+  return name === 'onnx' && format !== 'onnx';
 }
 
 function expectedMs(report: EngineReport | undefined, rows: number): number {

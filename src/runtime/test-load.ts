@@ -6,7 +6,7 @@ import { type TestLoadResult } from '../models/test-loader.port';
 import { type StackedTensors } from './batch';
 import { whyUnequal } from './compare-engines';
 import { COMPILER_VERSION } from './compile/compiler-version';
-import { ENGINE_MISSING, enginesFor, LAST_RESORT } from './engine-choice';
+import { ENGINE_MISSING, enginesFor, LAST_RESORT, onlyEngineOf } from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
@@ -42,8 +42,8 @@ export class TestLoad {
     if (version.format === 'opaque') return nothingToProve(version);
     const able = ableEngines(version, engines);
     if (able instanceof EngineMissingError) return untried(version, able.message);
-    const compiles = able.includes('onnx');
-    const others = able.filter((engine) => engine !== 'onnx');
+    const compiles = able.includes('onnx') && version.format !== 'onnx';
+    const others = able.filter((engine) => !compiles || engine !== 'onnx');
     const reports: Partial<Record<EngineName, EngineReport>> = {};
     const lacks: boolean[] = [];
     let facts: Facts | undefined;
@@ -66,7 +66,7 @@ export class TestLoad {
         },
       );
       if ('failed' in tried) {
-        if (tried.error instanceof EngineUnavailableError && version.format === 'tf-saved-model') {
+        if (tried.error instanceof EngineUnavailableError && onlyEngineOf(version.format)) {
           return untried(version, tried.error.message);
         }
         reports[engine] = tried.failed;
@@ -205,11 +205,15 @@ function ableEngines(
 }
 
 /** What can be run elsewhere is taken as its inspection found it, and its first load proves it. */
-function untried({ signature, loadedBytes }: LoadableVersion, reason: string): TestLoadResult {
+function untried(
+  { format, signature, loadedBytes }: LoadableVersion,
+  reason: string,
+): TestLoadResult {
+  const engine = onlyEngineOf(format) ?? 'node';
   return {
     signature,
     loadedBytes,
-    engines: { node: { ok: false, code: ENGINE_MISSING, reason } },
+    engines: { [engine]: { ok: false, code: ENGINE_MISSING, reason } },
     warnings: ['It was not run yet, because the engine that it needs is not here'],
     provenPaths: [],
   };

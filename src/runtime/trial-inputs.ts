@@ -1,3 +1,4 @@
+import { toHalf } from '../common/half-floats';
 import {
   type DType,
   DTYPE_BYTES,
@@ -46,19 +47,35 @@ export function noise(
       const drawn = Math.min(values.length, MOST_DRAWN);
       for (let at = 0; at < drawn; at++) {
         const value = next();
-        if (dtype === 'float32') values[at] = value;
+        if (values instanceof BigInt64Array) values[at] = BigInt(Math.round(value));
+        else if (dtype === 'float16') values[at] = toHalf(value);
+        else if (dtype === 'float32' || dtype === 'float64') values[at] = value;
         else if (dtype === 'int32') values[at] = Math.round(value);
         else values[at] = value > (low + high) / 2 ? 1 : 0;
       }
       for (let at = drawn; at < values.length; at *= 2) {
-        values.set(values.subarray(0, Math.min(at, values.length - at)), at);
+        values.copyWithin(at, 0, Math.min(at, values.length - at));
       }
       return [name, { dtype, shape, data: new Uint8Array(values.buffer) }];
     }),
   );
 }
 
-function emptyValues(dtype: DType, count: number): Float32Array | Int32Array | Uint8Array {
-  if (dtype === 'float32') return new Float32Array(count);
-  return dtype === 'int32' ? new Int32Array(count) : new Uint8Array(count);
+function emptyValues(dtype: DType, count: number) {
+  switch (dtype) {
+    case 'float32':
+      return new Float32Array(count);
+    case 'float64':
+      return new Float64Array(count);
+    case 'float16':
+      return new Uint16Array(count);
+    case 'int32':
+      return new Int32Array(count);
+    case 'int64':
+      return new BigInt64Array(count);
+    case 'uint8':
+    case 'bool':
+    case 'string':
+      return new Uint8Array(count);
+  }
 }

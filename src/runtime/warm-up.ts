@@ -1,6 +1,7 @@
 import { type NamedTensors, type Signature, type Tensor, type TensorSpec } from '../common/tensor';
 import { joinRows } from './batch';
 import { InferenceFailedError, ModelUnloadableError } from './runtime.errors';
+import { floatsOf, isRounded } from './tensor-numbers';
 import { noise, zeros } from './trial-inputs';
 
 /** Computes one batch with the model under test. */
@@ -92,8 +93,12 @@ export async function warmUp(
       failure ??= error;
     }
   }
+  // None of the sizes that were tried may be one that the model is made for.
+  const advice = inputs.some(hasOpenSizes)
+    ? '; where its inputs leave sizes open, the signature of the metadata can say which ones it takes'
+    : '';
   throw new ModelUnloadableError(
-    failure?.message ?? 'The model computes no outputs',
+    failure ? `${failure.message}${advice}` : 'The model computes no outputs',
     failure?.details,
     { cause: failure },
   );
@@ -123,17 +128,13 @@ async function areRowsApart(
 
 function isSame(a: Tensor, b: Tensor): boolean {
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
-  if (a.dtype !== 'float32') return Buffer.compare(a.data, b.data) === 0;
+  if (!isRounded(a.dtype)) return Buffer.compare(a.data, b.data) === 0;
   const [one, other] = [floatsOf(a), floatsOf(b)];
   return one.every((value, index) => {
     const beside = other[index] ?? NaN;
     if (Number.isNaN(value)) return Number.isNaN(beside);
     return value === beside || Math.abs(value - beside) <= TOLERANCE * (1 + Math.abs(value));
   });
-}
-
-function floatsOf({ data }: Tensor): Float32Array {
-  return new Float32Array(data.slice().buffer);
 }
 
 async function attempt(run: Run, inputs: NamedTensors): Promise<NamedTensors | null> {
@@ -165,9 +166,7 @@ function followsBatch(one: NamedTensors, two: NamedTensors): boolean {
 
 function hasNaN(outputs: NamedTensors): boolean {
   return Object.values(outputs).some(
-    ({ dtype, data }) =>
-      dtype === 'float32' &&
-      new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4).some(Number.isNaN),
+    (tensor) => isRounded(tensor.dtype) && floatsOf(tensor).some(Number.isNaN),
   );
 }
 

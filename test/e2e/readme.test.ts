@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { bootService, type BootedService } from '../support/boot';
+import { forgeOnnx } from '../support/forged-onnx';
 
 const run = promisify(execFile);
 const root = join(__dirname, '../..');
@@ -25,6 +26,9 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gridstow-readme-'));
   await copyFile(join(root, 'test/fixtures/keras/seq/model.keras'), join(folder, 'model.keras'));
+  const inputs = [{ name: 'x', dims: ['rows', 4] }];
+  const outputs = [{ name: 'y', dims: ['rows', 4] }];
+  await writeFile(join(folder, 'model.onnx'), forgeOnnx({ inputs, outputs }));
   service = await bootService();
   await run(process.execPath, [join(root, 'dist/scripts/seed.js'), '--url', service.url]);
 });

@@ -1,3 +1,5 @@
+import { type ScannedOnnx } from '../onnx/onnx-scan';
+
 /** What the content of a file shows it to be. */
 export const FILE_KINDS = {
   hdf5: { framework: 'hdf5', title: 'an HDF5 file' },
@@ -26,4 +28,6 @@ export interface FileTraits {
   readonly notes: readonly string[];
   /** Whether it begins as a JSON object with a TensorFlow.js topology of its own. */
   readonly namesTopology?: boolean;
+  /** Of an ONNX file, what it says apart from its weights. */
+  readonly onnx?: ScannedOnnx;
 }

@@ -1,9 +1,11 @@
 import { PickleWalker } from '../pickle/pickle-walker';
 import { isLikelyPickle, type PickleReport, reportPickle } from '../pickle/pickle-report';
+import { OnnxScan } from '../onnx/onnx-scan';
+import { WalkAllowance } from '../onnx/proto-walk';
 import { FILE_KINDS, type FileTraits } from './file-kind';
 import { InflatedWalk } from './inflated-walk';
 import { namesTopology } from './names-topology';
-import { recogniseHead } from './recognise-head';
+import { isOnnx, recogniseHead } from './recognise-head';
 import { TailBuffer } from './tail-buffer';
 import { isZip, listZip } from './zip-listing';
 import { notesOfZip } from './zip-notes';
@@ -36,7 +38,11 @@ export class FileProbe {
   private readonly last = new TailBuffer();
   private bytes = 0;
   private scan: Scan | null = null;
+  private onnx: OnnxScan | null = null;
   private hasLooked = false;
+
+  /** @param allowance that all files of one upload share */
+  constructor(private readonly allowance = new WalkAllowance()) {}
 
   async push(piece: Uint8Array): Promise<void> {
     const missing = Math.max(0, HEAD_BYTES - this.bytes);
@@ -51,6 +57,7 @@ export class FileProbe {
     if (!this.hasLooked) await this.look();
     const { head, bytes } = this;
     const traits = await this.recognise(head, bytes);
+    if (traits.kind === 'onnx' && this.onnx) return { ...traits, onnx: this.onnx.finish() };
     return namesTopology(head) ? { ...traits, namesTopology: true } : traits;
   }
 
@@ -97,6 +104,10 @@ export class FileProbe {
   private async look(): Promise<void> {
     this.hasLooked = true;
     const { head } = this;
+    if (isOnnx(head, Infinity)) {
+      this.onnx = new OnnxScan(this.allowance);
+      this.onnx.push(head);
+    }
     const [first = 0, second = 0] = head;
     if (isZip(head)) {
       const walk = new ZipWalk();
@@ -123,6 +134,7 @@ export class FileProbe {
 
   private async follow(piece: Uint8Array): Promise<void> {
     if (piece.length === 0) return;
+    this.onnx?.push(piece);
     if (this.last.isUsed) this.last.push(piece);
     const { scan } = this;
     if (scan?.kind === 'inflated' || scan?.kind === 'zip') await scan.walk.push(piece);

@@ -51,8 +51,10 @@ function isXgboost(head: Uint8Array): boolean {
   );
 }
 
-/** The outermost message: a small version number, and a graph that fits into the file. */
-function isOnnx(head: Uint8Array, bytes: number): boolean {
+/** The outermost message: a small version number, and a graph. */
+export function isOnnx(head: Uint8Array, bytes: number): boolean {
+  // The runtime would take these marks for a format of its own, which nobody has looked into.
+  if (textAt(head, 4, 'ORTM')) return false;
   let at = 0;
   let hasVersion = false;
   while (at < head.length) {
@@ -69,8 +71,10 @@ function isOnnx(head: Uint8Array, bytes: number): boolean {
       hasVersion ||= field === 1 && value.value >= 1 && value.value <= 100;
       continue;
     }
-    if (wire !== 2 || value.next + value.value > bytes) return false;
+    if (wire !== 2) return false;
+    // A graph that is cut short is one all the same: whoever sent it wants to know.
     if (field === 7) return hasVersion && isOnnxGraph(head, value.next, value.value);
+    if (value.next + value.value > bytes) return false;
     at += value.value;
   }
   return false;

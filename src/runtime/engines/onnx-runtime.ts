@@ -3,8 +3,15 @@ import { createRequire } from 'node:module';
 import { EngineUnavailableError } from '../runtime.errors';
 import { ONNX_PACKAGE } from './installed-engines';
 
-/** Values of the types that compiled models compute with. */
-export type OnnxValues = Float32Array | Int32Array | Uint8Array;
+/** Values of the types that models can take and give; half floats by their bits. */
+export type OnnxValues =
+  | Float32Array
+  | Float64Array
+  | Uint16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | readonly string[];
 
 export interface OnnxTensor {
   readonly type: string;
@@ -13,6 +20,13 @@ export interface OnnxTensor {
 }
 
 export interface OnnxSession {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  readonly inputMetadata: readonly {
+    readonly name: string;
+    /** Open dimensions by a name, or negative. */
+    readonly shape?: readonly (number | string)[];
+  }[];
   run(feeds: Readonly<Record<string, OnnxTensor>>): Promise<Readonly<Record<string, OnnxTensor>>>;
   release(): Promise<void>;
 }
@@ -22,6 +36,7 @@ export interface OnnxSessionOptions {
   readonly interOpNumThreads: number;
   readonly executionMode: 'sequential';
   readonly logSeverityLevel: number;
+  readonly extra: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 /**
@@ -34,6 +49,15 @@ export interface OnnxRuntime {
     create(model: Uint8Array, options: OnnxSessionOptions): Promise<OnnxSession>;
   };
   readonly env: { readonly versions: { readonly node?: string; readonly common: string } };
+}
+
+/** A file and a function of the library itself, e.g. `/onnxruntime_src/…/x.cc:360 void* f(int) `. */
+const OWN_PLACES = /\/onnxruntime_src\/\S+ (?:[\w:<>*&, ]+\([^)]*\) )?/g;
+
+/** What a message of the library says, without places in its own source. */
+export function firstLine(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return (text.split('\n', 1)[0] ?? '').replaceAll(OWN_PLACES, '').slice(0, 500);
 }
 
 /** @throws EngineUnavailableError when the package is not there, or not for this machine */

@@ -1,29 +1,39 @@
 import type { DataTypeMap, Tensor as TfTensor } from '@tensorflow/tfjs-core';
 
-import { DTYPE_BYTES, type DType, type Tensor } from '../../common/tensor';
+import { type DType, type Tensor } from '../../common/tensor';
 import { TensorMismatchError } from '../runtime.errors';
+import { packTexts, unpackTexts } from './text-bytes';
 import { type TfjsApi } from './tfjs-api';
 
-/** Makes an engine's tensor from plain bytes. */
+/** The types that TensorFlow.js computes with. */
+const TF_DTYPES = ['float32', 'int32', 'bool', 'string'] as const satisfies readonly DType[];
+type TfDType = (typeof TF_DTYPES)[number];
+
+/**
+ * Makes an engine's tensor from plain bytes.
+ *
+ * @throws TensorMismatchError for a type that only other engines have
+ */
 export function toTfTensor(tf: TfjsApi, { dtype, shape, data }: Tensor): TfTensor {
+  if (!isTfDType(dtype)) throw new TensorMismatchError(`TensorFlow.js has no type ${dtype}`);
   return tf.tensor(toValues(dtype, data), [...shape], dtype);
 }
 
 /** Reads an engine's tensor into plain bytes. */
 export async function fromTfTensor(name: string, tensor: TfTensor): Promise<Tensor> {
   const { dtype, shape } = tensor;
-  if (!isDType(dtype)) {
+  if (!isTfDType(dtype)) {
     throw new TensorMismatchError(`Output ${name} is of type ${dtype}, which has no plain form`);
   }
   return { dtype, shape, data: await readBytes(tensor, dtype) };
 }
 
-function isDType(dtype: string): dtype is DType {
-  return Object.hasOwn(DTYPE_BYTES, dtype);
+function isTfDType(dtype: string): dtype is TfDType {
+  return (TF_DTYPES as readonly string[]).includes(dtype);
 }
 
 function toValues(
-  dtype: DType,
+  dtype: TfDType,
   data: Uint8Array,
 ): DataTypeMap['float32'] | Int32Array | Uint8Array | string[] {
   switch (dtype) {
@@ -38,7 +48,7 @@ function toValues(
     case 'bool':
       return data;
     case 'string':
-      return decodeStrings(data);
+      return unpackTexts(data);
   }
 }
 
@@ -51,8 +61,8 @@ function aligned(data: Uint8Array): Uint8Array {
  * Some kernels fill a tensor with values of another type than it says, e.g. a count of boxes: the
  * type that it says is the one that counts.
  */
-async function readBytes(tensor: TfTensor, dtype: DType): Promise<Uint8Array> {
-  if (dtype === 'string') return encodeStrings((await tensor.bytes()) as Uint8Array[]);
+async function readBytes(tensor: TfTensor, dtype: TfDType): Promise<Uint8Array> {
+  if (dtype === 'string') return packTexts((await tensor.bytes()) as Uint8Array[]);
   const values: ArrayLike<number> | BigInt64Array = await tensor.data();
   if (values instanceof BigInt64Array) return bytesOf(narrowed(values));
   switch (dtype) {
@@ -74,28 +84,4 @@ function narrowed(values: BigInt64Array): Int32Array {
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-function decodeStrings(data: Uint8Array): string[] {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const texts: string[] = [];
-  const decoder = new TextDecoder();
-  for (let at = 0; at < data.byteLength;) {
-    const length = view.getUint32(at, true);
-    texts.push(decoder.decode(data.subarray(at + 4, at + 4 + length)));
-    at += 4 + length;
-  }
-  return texts;
-}
-
-function encodeStrings(texts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(texts.reduce((sum, text) => sum + 4 + text.length, 0));
-  const view = new DataView(bytes.buffer);
-  let at = 0;
-  for (const text of texts) {
-    view.setUint32(at, text.length, true);
-    bytes.set(text, at + 4);
-    at += 4 + text.length;
-  }
-  return bytes;
 }

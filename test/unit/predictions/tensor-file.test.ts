@@ -1,16 +1,21 @@
 import fc from 'fast-check';
 
-import { type DType, elementCount, type NamedTensors } from '../../../src/common/tensor';
+import {
+  type DType,
+  DTYPE_BYTES,
+  elementCount,
+  type NamedTensors,
+} from '../../../src/common/tensor';
 import { InputCorruptError } from '../../../src/predictions/predictions.errors';
 import { decodeTensorFile, encodeTensorFile } from '../../../src/predictions/tensor-file';
 
 const tensors = fc
   .record({
-    dtype: fc.constantFrom<DType>('float32', 'int32', 'bool'),
+    dtype: fc.constantFrom(...(Object.keys(DTYPE_BYTES) as DType[])),
     shape: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }),
   })
   .map(({ dtype, shape }) => {
-    const width = dtype === 'bool' ? 1 : 4;
+    const width = DTYPE_BYTES[dtype] || 4;
     const data = Uint8Array.from({ length: elementCount(shape) * width }, (_, at) => at % 2);
     return { dtype, shape, data };
   });

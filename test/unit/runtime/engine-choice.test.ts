@@ -96,9 +96,9 @@ describe('a compiled form', () => {
     expect(() => engineFor(['onnx'], { format: 'tfjs-graph', engines: { wasm } })).toThrow(
       ModelUnloadableError,
     );
-    expect(canRun(['onnx'], { engines: { wasm } })).toBe(false);
-    expect(canRun(['onnx'], { engines: { onnx } })).toBe(true);
-    expect(canRun(allowed, { engines: {} })).toBe(true);
+    expect(canRun(['onnx'], { format: 'tfjs-layers', engines: { wasm } })).toBe(false);
+    expect(canRun(['onnx'], { format: 'tfjs-layers', engines: { onnx } })).toBe(true);
+    expect(canRun(allowed, { format: 'tfjs-layers', engines: {} })).toBe(true);
   });
 });
 
