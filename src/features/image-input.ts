@@ -1,11 +1,13 @@
-import { type Signature } from '../common/tensor';
+import { type DType, type Signature } from '../common/tensor';
 import { NoImageInputError } from './features.errors';
 import { type Channels, type ImageRecipe, MAX_AREA, type Recipe } from './recipe';
+
+const IMAGE_DTYPES = ['float32', 'int32', 'uint8'] as const satisfies readonly DType[];
 
 /** The only input of a model, as far as an image can fill it. Open dimensions are left out. */
 export interface ImageInput {
   readonly name: string;
-  readonly dtype: 'float32' | 'int32';
+  readonly dtype: (typeof IMAGE_DTYPES)[number];
   readonly height?: number;
   readonly width?: number;
   readonly channels?: Channels;
@@ -21,7 +23,7 @@ export function imageInputOf(
   const [input] = inputs;
   if (!input || inputs.length !== 1) return null;
   const { name, dtype, shape } = input;
-  if (shape.length !== 4 || (dtype !== 'float32' && dtype !== 'int32')) return null;
+  if (shape.length !== 4 || !isImageDType(dtype)) return null;
   const [rows = 0, ...rest] = shape;
   if (rows !== -1 && rows !== 1) return null;
   const [height = 0, width = 0, depth = 0] =
@@ -41,7 +43,7 @@ export function imageInputOf(
  * What a version does with images: its own recipe, or the one that follows from its input.
  *
  * A derived recipe resizes to the input, makes as many channels as it has, and scales to 0..1 for
- * float32 while int32 keeps 0..255. It depends on the signature alone.
+ * float32 while whole numbers keep 0..255. It depends on the signature alone.
  *
  * @throws NoImageInputError when neither is possible
  */
@@ -52,7 +54,7 @@ export function imagePlan(
   const input = imageInputOf(signature, recipe?.image.layout ?? 'hwc');
   if (!input) {
     throw new NoImageInputError(
-      'This model takes no images: it would need one input of shape [n, height, width, 1 or 3], float32 or int32. Send JSON',
+      'This model takes no images: it would need one input of shape [n, height, width, 1 or 3], float32, int32 or uint8. Send JSON',
       [],
       { expected: signature.inputs },
     );
@@ -75,8 +77,17 @@ export function imagePlan(
     orient: 'exif',
     channels,
     resize: { height, width, method: 'bilinear' },
-    scale: { multiply: dtype === 'int32' ? 1 : 1 / 255, offset: 0 },
+    scale: { multiply: defaultMultiply(dtype), offset: 0 },
     layout: 'hwc',
   };
   return { recipe: { image }, input };
+}
+
+/** What takes the values of pixels to where models expect them. */
+export function defaultMultiply(dtype: ImageInput['dtype']): number {
+  return dtype === 'float32' ? 1 / 255 : 1;
+}
+
+function isImageDType(dtype: DType): dtype is ImageInput['dtype'] {
+  return (IMAGE_DTYPES as readonly DType[]).includes(dtype);
 }

@@ -7,7 +7,7 @@ import { resizeBilinear } from './resize-bilinear';
 /**
  * One image as one row of a model's input, shape [1, …].
  *
- * `subject` is what failures call it. int32 takes the nearest whole numbers.
+ * `subject` is what failures call it. int32 and uint8 take the nearest whole numbers.
  *
  * @throws NotAnImageError, ImageTooLargeError, ImageDamagedError
  */
@@ -28,8 +28,18 @@ export async function imageTensor(
   const { height, width } = resize;
   const ordered = layout === 'hwc' ? values : planes(values, depth);
   const shape = layout === 'hwc' ? [1, height, width, depth] : [1, depth, height, width];
-  const data = dtype === 'int32' ? Int32Array.from(ordered, Math.round) : ordered;
-  return { dtype, shape, data: new Uint8Array(data.buffer) };
+  return { dtype, shape, data: bytesOf(ordered, dtype) };
+}
+
+function bytesOf(values: Float32Array, dtype: ImageInput['dtype']): Uint8Array {
+  switch (dtype) {
+    case 'float32':
+      return new Uint8Array(values.buffer);
+    case 'int32':
+      return new Uint8Array(Int32Array.from(values, Math.round).buffer);
+    case 'uint8':
+      return new Uint8Array(Uint8ClampedArray.from(values, Math.round).buffer);
+  }
 }
 
 function applyScale(values: Float32Array, scale: Scale, depth: number): void {

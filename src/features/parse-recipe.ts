@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../common/errors';
 import { type Signature } from '../common/tensor';
 import { FaultReader } from './fault-reader';
-import { type ImageInput, imageInputOf } from './image-input';
+import { defaultMultiply, type ImageInput, imageInputOf } from './image-input';
 import {
   CHANNELS,
   type ImageRecipe,
@@ -50,7 +50,7 @@ function parseImage(
   if (target === null && signature.inputs.length > 0) {
     reader.fault(
       path,
-      `needs a model with one input of shape ${layout === 'hwc' ? '[n, height, width, 1 or 3]' : '[n, 1 or 3, height, width]'}, float32 or int32`,
+      `needs a model with one input of shape ${layout === 'hwc' ? '[n, height, width, 1 or 3]' : '[n, 1 or 3, height, width]'}, float32, int32 or uint8`,
     );
   }
   const channels = parseChannels(given['channels'], target, `${path}.channels`, reader);
@@ -108,7 +108,7 @@ function parseScale(
 ): Scale {
   const given = reader.object(value ?? {}, path, ['multiply', 'offset']);
   const count = channels === 'rgb' ? 3 : 1;
-  const multiply = target?.dtype === 'int32' ? 1 : 1 / 255;
+  const multiply = defaultMultiply(target?.dtype ?? 'float32');
   return {
     multiply: reader.numbers(given['multiply'], `${path}.multiply`, count, multiply),
     offset: reader.numbers(given['offset'], `${path}.offset`, count, 0),

@@ -18,9 +18,10 @@ export class WalkAllowance {
     private fields = 100_000_000,
   ) {}
 
-  /** Counts a field that is passed over: it takes no memory, but time. */
-  pass(): void {
-    if (--this.fields < 0) throw new FormatSyntaxError('it has more fields than any model');
+  /** Counts fields that are passed over: they take no memory, but time. */
+  pass(count: number): void {
+    this.fields -= count;
+    if (this.fields < 0) throw new FormatSyntaxError('it has more fields than any model');
   }
 
   /** @throws FormatSyntaxError when it is used up */
@@ -79,7 +80,7 @@ export class ProtoWalk {
   /** @throws FormatSyntaxError where the bytes are no such message, or go beyond a limit */
   push(piece: Uint8Array): void {
     for (let from = 0; from < piece.length;) {
-      const taken = this.take(piece.subarray(from));
+      const taken = this.leap(piece, from) || this.take(piece.subarray(from));
       from += taken;
       this.at += taken;
       this.settle();
@@ -92,6 +93,26 @@ export class ProtoWalk {
       throw new FormatSyntaxError(`it ends in the middle, after ${this.at} bytes`);
     }
     return this.root;
+  }
+
+  /**
+   * Passes over numbers that nobody asked for and that lie whole in the piece: a tree has millions
+   * of them, and one by one they would keep everybody else waiting.
+   */
+  private leap(piece: Uint8Array, from: number): number {
+    if (this.expected !== TAG || this.digits.length > 0) return 0;
+    const { fields, end } = this.message;
+    const limit = Math.min(piece.length, from + end - this.at);
+    let at = from;
+    let passed = 0;
+    for (;;) {
+      const next = endOfNumber(piece, at, fields);
+      if (next > limit) break;
+      at = next;
+      passed++;
+    }
+    this.allowance.pass(passed);
+    return at - from;
   }
 
   /** Takes what belongs to the value under way; at least one byte. */
@@ -161,7 +182,7 @@ export class ProtoWalk {
   }
 
   private afterTag(tag: number): Expected {
-    this.allowance.pass();
+    this.allowance.pass(1);
     const field = Math.floor(tag / 8);
     if (field < 1 || tag > MAX_TAG) throw new FormatSyntaxError('a field has an impossible number');
     switch (tag % 8) {
@@ -280,6 +301,36 @@ export class ProtoWalk {
 
 function messageOf({ fields, single = [] }: ProtoSchema, tree: ProtoTree, end: number): Message {
   return { tree, fields: fields(), single, end };
+}
+
+/** Where the number ends that starts there; infinity for whatever has to be looked at. */
+function endOfNumber(
+  bytes: Uint8Array,
+  start: number,
+  fields: Readonly<Record<number, FieldKind>>,
+): number {
+  let at = start;
+  let tag = bytes[at++] ?? 0xff;
+  if (tag >= 0x80) {
+    const high = bytes[at++] ?? 0xff;
+    if (high >= 0x80) return Infinity;
+    tag = (tag & 0x7f) + high * 128;
+  }
+  const field = tag >> 3;
+  if (field === 0 || fields[field] !== undefined) return Infinity;
+  switch (tag & 7) {
+    case 0: {
+      const last = at + MAX_VARINT_BYTES;
+      while (at < last && (bytes[at] ?? 0) >= 0x80) at++;
+      return at < last ? at + 1 : Infinity;
+    }
+    case 1:
+      return at + 8;
+    case 5:
+      return at + 4;
+    default:
+      return Infinity;
+  }
 }
 
 function tooLong(): FormatSyntaxError {

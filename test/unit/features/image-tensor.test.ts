@@ -178,6 +178,19 @@ describe('imageTensor', () => {
     expect([...floatsOf(scaled)]).toEqual([11, 11, 400, 400, 14, 14]);
   });
 
+  it('gives whole numbers to a uint8 input, and what is out of its range as the nearest in it', async () => {
+    const scale = { multiply: 2, offset: -100 };
+    const whole = await imageTensor(image('cat-rgb.png'), recipe({ scale }), { dtype: 'int32' });
+
+    const bytes = await imageTensor(image('cat-rgb.png'), recipe({ scale }), { dtype: 'uint8' });
+
+    const values = new Int32Array(whole.data.buffer);
+    expect(Math.min(...values)).toBeLessThan(0);
+    expect(Math.max(...values)).toBeGreaterThan(255);
+    expect(bytes).toMatchObject({ dtype: 'uint8', shape: [1, 20, 30, 3] });
+    expect([...bytes.data]).toEqual([...values].map((value) => Math.min(Math.max(value, 0), 255)));
+  });
+
   it('gives whole numbers to an int32 input', async () => {
     const tensor = await imageTensor(
       image('cat-rgb.png'),

@@ -1,12 +1,12 @@
 import { InvalidInputError } from '../../../src/common/errors';
-import { type Signature } from '../../../src/common/tensor';
+import { type DType, type Signature } from '../../../src/common/tensor';
 import { imagePlan } from '../../../src/features/image-input';
 import { parseRecipe } from '../../../src/features/parse-recipe';
 import { recipeDigest } from '../../../src/features/recipe';
 
 const OUTPUTS = [{ name: 'y', dtype: 'float32', shape: [-1, 2] }] as const;
 
-function taking(shape: number[], dtype: 'float32' | 'int32' | 'bool' = 'float32'): Signature {
+function taking(shape: number[], dtype: DType = 'float32'): Signature {
   return { inputs: [{ name: 'x', dtype, shape }], outputs: OUTPUTS };
 }
 
@@ -98,17 +98,19 @@ describe('parseRecipe', () => {
 });
 
 describe('imagePlan', () => {
-  it('derives a recipe from the input: float32 scaled, int32 as it is', () => {
+  it('derives a recipe from the input: float32 scaled, whole numbers as they are', () => {
     expect(imagePlan(null, taking([1, 224, 200, 3]))).toMatchObject({
       input: { name: 'x', takesBatch: false },
       recipe: {
         image: { channels: 'rgb', resize: { height: 224, width: 200 }, scale: { offset: 0 } },
       },
     });
-    expect(imagePlan(null, taking([-1, 8, 8, 1], 'int32')).recipe.image).toMatchObject({
-      channels: 'gray',
-      scale: { multiply: 1 },
-    });
+    for (const dtype of ['int32', 'uint8'] as const) {
+      expect(imagePlan(null, taking([-1, 8, 8, 1], dtype)).recipe.image).toMatchObject({
+        channels: 'gray',
+        scale: { multiply: 1 },
+      });
+    }
   });
 
   it.each([

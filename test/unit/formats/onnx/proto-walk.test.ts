@@ -41,6 +41,21 @@ describe('ProtoWalk', () => {
     for (let cut = 1; cut <= bytes.length; cut++) expect(walk(bytes, cut).int(field)).toBe(value);
   });
 
+  it.each([
+    ['numbers', [0x40, 0x80, 0x80, 0x01, 0x40, 0x07]],
+    ['numbers of fixed size', [0x45, 1, 2, 3, 4, 0x41, 1, 2, 3, 4, 5, 6, 7, 8]],
+    ['fields of high numbers', [0x80, 0x7d, 0x05, 0x85, 0x7d, 1, 2, 3, 4, 0x80, 0x80, 0x01, 0x01]],
+    ['texts and messages', [0x42, 0x02, 0x08, 0x09, 0x42, 0x00]],
+  ])('passes over %s that nobody asked for', (_what, others) => {
+    const inner = [...others, 0x08, 0x05, ...others];
+    const bytes = [...others, 0x3a, inner.length, ...inner, ...others, 0x08, 0x06];
+
+    for (let cut = 1; cut <= bytes.length; cut++) {
+      const tree = walk(bytes, cut);
+      expect([tree.ints(1), tree.child(7)?.ints(1)]).toEqual([[6], [5]]);
+    }
+  });
+
   it('reads lists of numbers in both of their forms, and messages within messages', () => {
     const bytes = [
       0x10, 0x07, 0x12, 0x03, 0x01, 0x80, 0x01, 0x3a, 0x05, 0x3a, 0x03, 0x1a, 0x01, 0x61,
