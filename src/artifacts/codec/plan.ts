@@ -1,7 +1,7 @@
 import { itemsOf, type PlaneLayout, stage } from './byte-planes';
 import { entropyBits } from './entropy';
 import { type WeightDtype } from './segment.codec';
-import { packedBytes, type ZstdSetting } from './zstd';
+import { packedBytes, withoutRepeats, type ZstdSetting } from './zstd';
 
 /** How the bytes of a block are encoded. */
 export interface Plan {
@@ -34,16 +34,22 @@ const PLANE_SETTINGS: readonly ZstdSetting[] = ['plain17', 'plain14', 'near14', 
 /** Those that look for repeats, of which a sample of a difference shows too few. */
 const SEARCHING: readonly ZstdSetting[] = ['near14', 'fast'];
 
+/** Of fewer bytes everything is tried. */
+const PROBED_ABOVE_BYTES = 4 * 1024;
+
+/** Where taking repeats out leaves more than this, they are not searched for. */
+const REPEATS_RATIO = 0.99;
+
+/** For bytes without repeats: of any kind of number but those with planes. */
+const BY_FREQUENCY: Plan = { layout: undefined, settings: ['plain15'], bytes: 0 };
+
 /** What shrinks more than this is mostly runs: a code for single bytes spends a bit on each. */
 const RUNS_RATIO = 0.2;
 
 const LAYOUTS: Readonly<Record<WeightDtype, readonly PlaneLayout[]>> = {
   float32: [{ width: 4, rotate: true, phase: 0 }],
   int32: [{ width: 4, rotate: false, phase: 0 }],
-  float16: [
-    { width: 2, rotate: true, phase: 0 },
-    { width: 2, rotate: false, phase: 0 },
-  ],
+  float16: [{ width: 2, rotate: true, phase: 0 }],
   bfloat16: [{ width: 2, rotate: true, phase: 0 }],
   uint16: [{ width: 2, rotate: false, phase: 0 }],
   int16: [{ width: 2, rotate: false, phase: 0 }],
@@ -61,7 +67,8 @@ export function planFor(raw: Uint8Array, base?: Uint8Array, dtype?: WeightDtype)
   const isWhole = raw.length <= SAMPLED_ABOVE_BYTES;
   const sample = stageSample(raw, base, dtype);
   const settings = base ? SEARCHING : PLANE_SETTINGS;
-  const planes = layoutsOf(sample, dtype).map((layout) =>
+  const layouts = layoutsOf(sample, dtype);
+  const planes = (isWhole ? layouts : likeliest(sample, layouts)).map((layout) =>
     planPlanes(sample, layout, isWhole, settings),
   );
   const [best] = planes.toSorted((a, b) => a.bytes - b.bytes);
@@ -69,13 +76,15 @@ export function planFor(raw: Uint8Array, base?: Uint8Array, dtype?: WeightDtype)
   if (best && !isWhole && best.settings.slice(0, -1).every((setting) => setting === 'raw')) {
     return best;
   }
-  const plain = planPlain(sample, raw.length);
+  if (dtype && layouts.length === 0 && !isWhole && !mayRepeat(sample, 'near')) return BY_FREQUENCY;
+  const isText = !dtype && raw.length <= LONG_SEARCH_BYTES;
+  const plain = planPlain(sample, isWhole, isText);
   return best && best.bytes < plain.bytes * (isWhole ? 1 : PLANES_RATIO) ? best : plain;
 }
 
-function planPlain(sample: Uint8Array, rawBytes: number): Plan {
-  const best = shortest(sample, FRAME_SETTINGS);
-  if (rawBytes > LONG_SEARCH_BYTES || best.bytes > sample.length * TEXT_RATIO) {
+function planPlain(sample: Uint8Array, isWhole: boolean, mayBeText: boolean): Plan {
+  const best = shortest(sample, FRAME_SETTINGS, isWhole);
+  if (!mayBeText || best.bytes > sample.length * TEXT_RATIO) {
     return { layout: undefined, settings: [best.setting], bytes: best.bytes };
   }
   const dense = { setting: 'dense', bytes: packedBytes(sample, 'dense') } as const;
@@ -100,7 +109,7 @@ function planPlanes(
   for (let index = 0; index < layout.width; index++) {
     const plane = kernel.plane(index, count);
     const isFull = !isWhole && entropyBits(plane) > FULL_BITS;
-    const best = isFull ? undefined : shortest(plane, tried);
+    const best = isFull ? undefined : shortest(plane, tried, isWhole);
     const isPacked = best && best.bytes < count;
     settings.push(isPacked ? best.setting : 'raw');
     bytes += isPacked ? best.bytes : count;
@@ -108,18 +117,57 @@ function planPlanes(
   return { layout, settings, bytes };
 }
 
+/** The setting that makes bytes shortest; of a sample as far as it can tell. */
 function shortest(
   bytes: Uint8Array,
   settings: readonly ZstdSetting[],
+  isWhole: boolean,
 ): { readonly setting: ZstdSetting; readonly bytes: number } {
-  const tried = settings.map((setting) => ({ setting, bytes: packedBytes(bytes, setting) }));
+  const attempt = (setting: ZstdSetting): Attempt => ({
+    setting,
+    bytes: packedBytes(bytes, setting),
+  });
+  const plain = settings.filter((setting) => !SEARCHING.includes(setting));
+  if (plain.length > 0 && bytes.length > PROBED_ABOVE_BYTES && !mayRepeat(bytes, 'near')) {
+    // A sample is too short to tell other lengths of statistics apart.
+    return (isWhole ? plain : plain.slice(0, 1)).map(attempt).reduce(shorter);
+  }
+  const tried = settings.map(attempt);
   const best = tried.reduce(shorter);
   if (best.bytes > bytes.length * RUNS_RATIO) return best;
   return tried.filter(({ setting }) => SEARCHING.includes(setting)).reduce(shorter);
 }
 
+/** Whether a search for repeats may find any, so many that less than a part of the bytes is left. */
+export function mayRepeat(bytes: Uint8Array, among: 'near' | 'all', part = REPEATS_RATIO): boolean {
+  return withoutRepeats(bytes, among) < bytes.length * Math.min(part, REPEATS_RATIO);
+}
+
+interface Attempt {
+  readonly setting: ZstdSetting;
+  readonly bytes: number;
+}
+
 function shorter<T extends { readonly bytes: number }>(a: T, b: T): T {
   return b.bytes < a.bytes ? b : a;
+}
+
+/** The layout whose planes, each byte taken for itself, carry the least. */
+function likeliest(sample: Uint8Array, layouts: readonly PlaneLayout[]): readonly PlaneLayout[] {
+  if (layouts.length < 2) return layouts;
+  const kernel = stage();
+  const ranked = layouts.map((layout) => {
+    const count = itemsOf(sample.length, layout);
+    kernel.items.copyWithin(0, layout.phase, sample.length);
+    kernel.split(count, layout, false);
+    kernel.items.copyWithin(layout.phase, 0, sample.length - layout.phase);
+    let bits = 0;
+    for (let index = 0; index < layout.width; index++) {
+      bits += entropyBits(kernel.plane(index, count)) / layout.width;
+    }
+    return { layout, bits };
+  });
+  return [ranked.reduce((a, b) => (b.bits < a.bits ? b : a)).layout];
 }
 
 /** The layouts worth a try; without a hint, those of all kinds of numbers. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { type BlockTag, headerBytes, type Method, NO_LAYOUT, writeHeader } from './block-header';
 import { BLOCK_BYTES, itemsOf, type PlaneLayout, stage } from './byte-planes';
-import { type Plan, planFor, SAMPLED_ABOVE_BYTES } from './plan';
+import { mayRepeat, type Plan, planFor, SAMPLED_ABOVE_BYTES } from './plan';
 import { type SegmentHint } from './segment.codec';
 import { compressInto, LEAD_BYTES, packedBytes, roomFor, type ZstdSetting } from './zstd';
 
@@ -17,6 +17,12 @@ const BLOCK_ROOM_BYTES = 4 * 1024;
 
 /** From here on a frame keeps its header: it can be decoded without copying it first. */
 const WHOLE_FRAME_BYTES = 256 * 1024;
+
+/**
+ * What is left without repeats shrinks further by the frequencies of its bytes, but seldom to less
+ * than this part of what those alone make of all bytes.
+ */
+const REPEATS_TO_BEAT = 1.25;
 
 const WHOLE_FAST: Plan = { layout: undefined, settings: ['fast'], bytes: 0 };
 
@@ -38,10 +44,11 @@ export function encodeSegment(raw: Uint8Array, hint: SegmentHint = {}): Uint8Arr
     : writeBlocks(raw, hint, plan);
   // Repeats far apart show in no sample: whole tensors that stand twice in a file nothing is known
   // of, or what else bytes that shrink this much may hold.
-  const mayRepeat = !base && plan.settings[0] !== 'dense' && (!dtype || end < raw.length / 2);
+  const isSuspect = !base && plan.settings[0] !== 'dense' && (!dtype || end < raw.length / 2);
   if (
-    mayRepeat &&
+    isSuspect &&
     raw.length > SAMPLED_ABOVE_BYTES &&
+    mayRepeat(raw, dtype ? 'near' : 'all', ((end - LEAD_BYTES) / raw.length) * REPEATS_TO_BEAT) &&
     end - LEAD_BYTES > packedBytes(raw, 'fast')
   ) {
     end = writeBlock(raw, undefined, WHOLE_FAST, LEAD_BYTES, true);

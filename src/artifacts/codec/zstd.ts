@@ -15,6 +15,7 @@ export type ZstdSetting =
 /** `ZSTD_c_literalCompressionMode`, which the binding passes on though it does not name it. */
 const LITERAL_MODE = 1002 as CParameter;
 const LITERALS_PACKED = 1;
+const LITERALS_KEPT = 2;
 
 /** With the fast strategy the target length is how quickly the search gives up. */
 const NO_SEARCH = 131_072;
@@ -36,7 +37,22 @@ const FRAME_HEADER_BYTES = FRAME_START.length + 4;
 /** Magic number, an empty descriptor and the window: what the compressor writes, and nobody needs. */
 export const LEAD_BYTES = 6;
 
-const compressors = new Map<ZstdSetting, CCtx>();
+/** These find repeats and pack nothing; the first is five times as fast as what is to be stored. */
+const REPEATS: readonly (readonly [CParameter, number])[] = [
+  [CParameter.compressionLevel, 1],
+  [CParameter.strategy, Strategy.fast],
+  [CParameter.minMatch, 6],
+  [CParameter.hashLog, 15],
+  [CParameter.targetLength, 8],
+  [LITERAL_MODE, LITERALS_KEPT],
+];
+/** All that `fast` would find, in half its time: in noise the other one soon skips too much. */
+const FAR_REPEATS: readonly (readonly [CParameter, number])[] = [
+  ...SETTINGS.fast,
+  [LITERAL_MODE, LITERALS_KEPT],
+];
+
+const compressors = new Map<readonly (readonly [CParameter, number])[], CCtx>();
 let decompressor: DCtx | undefined;
 let trial = new Uint8Array(0);
 let scratch = new Uint8Array(0);
@@ -62,7 +78,7 @@ export function compressInto(
   const blocksAt = whole ? at + FRAME_HEADER_BYTES : at;
   const start = blocksAt - LEAD_BYTES;
   const before = target.slice(start, blocksAt);
-  const written = compressorFor(setting).compress2(target.subarray(start), raw);
+  const written = compressorFor(SETTINGS[setting]).compress2(target.subarray(start), raw);
   target.set(before, start);
   if (!whole) return written - LEAD_BYTES;
   writeFrameHeader(target, at, raw.length);
@@ -77,7 +93,13 @@ function writeFrameHeader(target: Uint8Array, at: number, rawBytes: number): voi
 /** How many bytes `compressInto` would write. */
 export function packedBytes(raw: Uint8Array, setting: ZstdSetting): number {
   if (trial.length < compressBound(raw.length)) trial = new Uint8Array(compressBound(raw.length));
-  return compressorFor(setting).compress2(trial, raw) - LEAD_BYTES;
+  return compressorFor(SETTINGS[setting]).compress2(trial, raw) - LEAD_BYTES;
+}
+
+/** How many bytes would be left if only repeats were taken out: those that are near, or all. */
+export function withoutRepeats(raw: Uint8Array, among: 'near' | 'all'): number {
+  if (trial.length < compressBound(raw.length)) trial = new Uint8Array(compressBound(raw.length));
+  return compressorFor(among === 'all' ? FAR_REPEATS : REPEATS).compress2(trial, raw) - LEAD_BYTES;
 }
 
 /** @throws CodecError unless the blocks of a frame hold exactly what fits into `target` */
@@ -105,13 +127,13 @@ export function decompressFrame(frame: Uint8Array, target: Uint8Array): void {
   if (written !== target.length) throw damaged();
 }
 
-function compressorFor(setting: ZstdSetting): CCtx {
+function compressorFor(setting: readonly (readonly [CParameter, number])[]): CCtx {
   const known = compressors.get(setting);
   if (known) return known;
   const context = new CCtx();
   // The raw length is known from elsewhere; without it the header has always the same length.
   context.setParameter(CParameter.contentSizeFlag, 0);
-  for (const [parameter, value] of SETTINGS[setting]) context.setParameter(parameter, value);
+  for (const [parameter, value] of setting) context.setParameter(parameter, value);
   compressors.set(setting, context);
   return context;
 }

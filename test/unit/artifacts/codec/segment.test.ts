@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 
 import { CodecError } from '../../../../src/artifacts/codec/codec.errors';
+import { entropyBits } from '../../../../src/artifacts/codec/entropy';
 import { decodeSegment } from '../../../../src/artifacts/codec/segment-decoder';
 import {
   encodeSegment,
@@ -188,6 +189,36 @@ describe('the size of a segment', () => {
           dtype ? { dtype } : {},
         ),
       ).toBeGreaterThan(500);
+    },
+  );
+
+  it.each(['uint8', undefined] as const)(
+    'counts a stretch once that stands there many times, further apart than a sample: %p',
+    (dtype) => {
+      const random = randomNumbers(11);
+      const stretch = Uint8Array.from({ length: 40_000 }, () => random() * 4);
+      const raw = Buffer.concat(Array.from({ length: 10 }, () => stretch));
+
+      expect(ratio(raw, dtype ? { dtype } : {})).toBeGreaterThan(30);
+    },
+  );
+
+  it('is that of half a file whose halves are equal, though no byte of it shrinks', () => {
+    const random = randomNumbers(12);
+    const half = Uint8Array.from({ length: 700_000 }, () => random() * 256);
+
+    expect(ratio(Buffer.concat([half, half]), {})).toBeGreaterThan(1.99);
+  });
+
+  it.each(['uint8', 'int8', undefined] as const)(
+    'is that of the frequencies of its bytes where there is nothing else: %p',
+    (dtype) => {
+      const random = randomNumbers(13);
+      const bell = (): number => random() + random() + random() + random() - 2;
+      const raw = Uint8Array.from({ length: 400_000 }, () => 128 + 40 * bell());
+
+      const bits = entropyBits(raw);
+      expect(ratio(raw, dtype ? { dtype } : {})).toBeGreaterThan((8 / bits) * 0.99);
     },
   );
 
