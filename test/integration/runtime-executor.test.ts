@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,6 +88,16 @@ describe('Executor', () => {
       expect((await executor.stats(DEADLINE_MS)).tensors).toBe(before);
     },
   );
+
+  it('keeps few heaps, in the environment of the service without what belongs to it alone', async () => {
+    const executor = await started();
+
+    const environment = readFileSync(`/proc/${executor.pid}/environ`, 'utf8').split('\0');
+
+    expect(environment).toContain('MALLOC_ARENA_MAX=2');
+    expect(environment.some((one) => one.startsWith('PATH='))).toBe(true);
+    expect(environment.some((one) => one.startsWith('MONGODB_URI='))).toBe(false);
+  });
 
   it('loads a version once, however often it is asked to', async () => {
     const executor = await started(quick);
