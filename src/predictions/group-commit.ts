@@ -17,6 +17,26 @@ export const INSERT_LIMITS: GroupLimits = {
   maxUnderWay: 2,
 };
 
+/** Items in groups that keep to the limits; one that weighs more than they allow goes alone. */
+export function* groupsOf<T>(
+  items: Iterable<T>,
+  weigh: (item: T) => number,
+  { maxItems, maxBytes }: Omit<GroupLimits, 'maxUnderWay'> = INSERT_LIMITS,
+): Generator<readonly T[]> {
+  let group: T[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const weight = weigh(item);
+    if (group.length === maxItems || (group.length > 0 && bytes + weight > maxBytes)) {
+      yield group;
+      [group, bytes] = [[], 0];
+    }
+    group.push(item);
+    bytes += weight;
+  }
+  if (group.length > 0) yield group;
+}
+
 interface Waiting<T, R> {
   readonly item: T;
   readonly bytes: number;

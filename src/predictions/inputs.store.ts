@@ -9,7 +9,7 @@ import { CHUNK_BYTES, ChunkStore } from '../artifacts/chunk.store';
 import { insertGroup } from '../mongo/insert-group';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
-import { GroupCommit, INSERT_LIMITS, type Outcome } from './group-commit';
+import { GroupCommit, groupsOf, INSERT_LIMITS, type Outcome } from './group-commit';
 import { digestBytes, digestText } from './input-digest';
 import { inlineContent, toInputDoc, toStoredInput } from './input-form';
 import { renewInputs } from './old-forms';
@@ -80,7 +80,10 @@ export class InputsStore {
     INSERT_LIMITS,
   );
 
-  constructor(@Inject(DATABASE) db: Db, schema: Schema) {
+  constructor(
+    @Inject(DATABASE) private readonly db: Db,
+    schema: Schema,
+  ) {
     this.inputs = db.collection('inputs', { promoteBuffers: true });
     this.chunks = db.collection(`${BUCKET}.chunks`);
     this.large = new ChunkStore(db, BUCKET);
@@ -117,6 +120,32 @@ export class InputsStore {
       this.saving.set(digest, saving);
     }
     await saving;
+  }
+
+  /** `save` of many, with the fewest commands. @returns what failed, by digest; never rejects */
+  async saveAll(inputs: readonly PredictionInput[]): Promise<ReadonlyMap<string, unknown>> {
+    const failures = new Map<string, unknown>();
+    const unseen = new Map<string, PredictionInput>();
+    for (const input of inputs) {
+      if (!this.seen.has(input.digest)) unseen.set(input.digest, input);
+    }
+    const small: PredictionInput[] = [];
+    for (const input of unseen.values()) {
+      if (input.bytes <= INLINE_BYTES) small.push(input);
+      else await this.save(input).catch((cause: unknown) => failures.set(input.digest, cause));
+    }
+    for (const group of groupsOf(small, ({ bytes }) => bytes)) {
+      const docs = group.map((input) => toInputDoc(input, inlineContent(input)));
+      const outcomes = await this.writeGroup(docs).catch((cause: unknown) =>
+        group.map((): Outcome<void> => ({ kind: 'failed', cause })),
+      );
+      group.forEach(({ digest }, place) => {
+        const outcome = outcomes[place];
+        if (outcome?.kind === 'failed') failures.set(digest, outcome.cause);
+        else this.seen.set(digest, true);
+      });
+    }
+    return failures;
   }
 
   /** @throws InputMissingError, InputErasedError, InputCorruptError */
@@ -384,7 +413,7 @@ export class InputsStore {
     await this.writeChunks(file, input.content);
     await this.large.sealFile(file, input.digest, input.bytes, { kind: input.kind });
     const doc = toInputDoc(input, { file });
-    const [outcome] = await insertGroup(this.inputs, [doc]);
+    const [outcome] = await insertGroup(this.db, 'inputs', [doc]);
     if (outcome?.kind === 'inserted') return;
     if (outcome?.kind === 'present' && (await this.replaceErased([doc])) === 1) return;
     // Somebody stored the same input meanwhile: theirs stays.
@@ -395,7 +424,7 @@ export class InputsStore {
 
   /** What is there already is marked as used, or the sweeper could take it away as old. */
   private async writeGroup(docs: readonly InputDoc[]): Promise<Outcome<void>[]> {
-    const outcomes = await insertGroup(this.inputs, docs);
+    const outcomes = await insertGroup(this.db, 'inputs', docs);
     const present = docs.filter((_, place) => outcomes[place]?.kind === 'present');
     if (present.length > 0 && !(await this.renew(present.map(({ _id }) => _id)))) {
       // Of one there is only the note that it was erased, or it was removed since: this time it

@@ -65,10 +65,9 @@ export async function renewPredictions(db: Db): Promise<void> {
 /** Gives inputs in an older form their new `_id`; one that crashed in between stands under both. */
 export async function renewInputs(db: Db): Promise<void> {
   const old = db.collection<OldInputDoc>('inputs', { promoteBuffers: true });
-  const renewed = db.collection<InputDoc>('inputs');
   const docs = old.find({ _id: { $type: 'string' } });
   for await (const group of groups(docs, ({ content }) => content?.length ?? 0)) {
-    const outcomes = await insertGroup(renewed, group.map(toInputDoc));
+    const outcomes = await insertGroup(db, 'inputs', group.map(toInputDoc));
     const failed = outcomes.find((outcome) => outcome.kind === 'failed');
     if (failed) throw failed.cause;
     await old.deleteMany({ _id: { $in: group.map(({ _id }) => _id) } });

@@ -10,6 +10,7 @@ import {
 import { LOGGER, type Logger } from '../http/logger';
 import { DatabaseService } from '../mongo/database.service';
 import { DocumentRefusedError } from '../mongo/mongo.errors';
+import { type Outcome } from './group-commit';
 import { type PredictionRecord } from './prediction.doc';
 import { RecordingQueueFullError, RecordingUnavailableError } from './predictions.errors';
 import { RecordWriter } from './record-writer.service';
@@ -25,7 +26,10 @@ const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** What one document weighs beside its tensors. */
 const RECORD_BYTES = 1024;
-const PARALLEL_WRITES = 500;
+/** Records that are written together; as many as one command takes. */
+const GROUP = 500;
+/** How long records wait for others: nobody waits for them, and a command costs as much as 50 records. */
+const GATHER_MS = 200;
 const RETRY_DELAY_MS = 500;
 const SHUTDOWN_MS = 5_000;
 
@@ -50,6 +54,7 @@ export class QueuedRecorder implements Recorder, OnApplicationBootstrap, BeforeA
   private waitingBytes = 0;
   private draining: Promise<void> | undefined;
   private giveUpAtMs = Infinity;
+  private gathering = new AbortController();
   /** Records of earlier runs: counted there, so not again when they are written. */
   private readonly replayed = new WeakSet<JournalPlace>();
 
@@ -98,6 +103,7 @@ export class QueuedRecorder implements Recorder, OnApplicationBootstrap, BeforeA
 
   async beforeApplicationShutdown(): Promise<void> {
     this.giveUpAtMs = Date.now() + SHUTDOWN_MS;
+    this.gathering.abort();
     await this.draining;
     await this.journal.close();
     if (this.waiting > 0) {
@@ -133,42 +139,55 @@ export class QueuedRecorder implements Recorder, OnApplicationBootstrap, BeforeA
 
   private enqueue(entry: JournalledRecord): void {
     this.queue.push(entry);
+    if (this.queue.length === GROUP) this.gathering.abort();
     this.draining ??= this.drain();
   }
 
   private async drain(): Promise<void> {
-    // After what comes in the same turn, so that it shares the first write.
-    await delay(0);
     while (this.queue.length > 0 && Date.now() < this.giveUpAtMs) {
-      const writes = this.queue.splice(0, PARALLEL_WRITES);
-      const failures = await Promise.all(writes.map(async (entry) => await this.write(entry)));
-      const failed = writes.filter((_, place) => failures[place] !== null);
+      await this.gather();
+      const writes = this.queue.splice(0, GROUP);
+      const outcomes = await this.writer.writeAll(writes.map(({ record }) => record));
+      const failed = writes.filter((entry, place) => this.count(entry, outcomes[place]));
+      const again = new Set(failed);
+      await this.settle(writes.filter((entry) => !again.has(entry)));
       if (failed.length === 0) continue;
       this.queue.unshift(...failed);
-      const [err] = failures.filter((failure) => failure !== null);
+      const [err] = outcomes.flatMap((outcome) =>
+        outcome.kind === 'failed' ? [outcome.cause] : [],
+      );
       this.logger.warn({ err, records: failed.length }, 'queued predictions are tried again');
       await delay(RETRY_DELAY_MS);
     }
     this.draining = undefined;
   }
 
-  /** @returns why it has to be tried again, or null */
-  private async write({ record, place }: JournalledRecord): Promise<{ cause: unknown } | null> {
-    const isReplayed = this.replayed.has(place);
-    try {
-      await this.writer.write(record);
-      this.counts.add(isReplayed ? 'replayed' : 'recorded');
-    } catch (cause) {
-      if (!(cause instanceof DocumentRefusedError)) return { cause };
-      this.logger.error({ err: cause, predictionId: record.id }, 'a record was refused for good');
-      if (!isReplayed) this.counts.add('dropped');
-    }
-    this.release(weigh(record));
+  /** Until there is a whole group, for a while, or until the process is to end. */
+  private async gather(): Promise<void> {
+    if (this.queue.length >= GROUP || this.giveUpAtMs < Infinity) return;
+    this.gathering = new AbortController();
+    await delay(GATHER_MS, undefined, { signal: this.gathering.signal }).catch(() => undefined);
+  }
+
+  private async settle(entries: readonly JournalledRecord[]): Promise<void> {
     // A segment that stays is written once more by the next start, which is harmless.
-    await this.journal.settle(place).catch((error: unknown) => {
+    await this.journal.settle(entries.map(({ place }) => place)).catch((error: unknown) => {
       this.logger.warn({ err: error }, 'a segment of the journal could not be removed');
     });
-    return null;
+  }
+
+  /** @returns whether it has to be tried again */
+  private count({ record, place }: JournalledRecord, outcome: Outcome<void> | undefined): boolean {
+    const isReplayed = this.replayed.has(place);
+    if (outcome?.kind === 'done') {
+      this.counts.add(isReplayed ? 'replayed' : 'recorded');
+    } else if (outcome?.cause instanceof DocumentRefusedError) {
+      const said = { err: outcome.cause, predictionId: record.id };
+      this.logger.error(said, 'a record was refused for good');
+      if (!isReplayed) this.counts.add('dropped');
+    } else return true;
+    this.release(weigh(record));
+    return false;
   }
 }
 

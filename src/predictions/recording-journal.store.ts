@@ -84,10 +84,12 @@ export class RecordingJournal {
     return await this.appends.add(frame, frame.length);
   }
 
-  /** The record is safe elsewhere. A segment with nothing open is removed. */
-  async settle(place: JournalPlace): Promise<void> {
-    place.open--;
-    if (place.open === 0 && place !== this.current) await remove(place);
+  /** The records at these places are safe elsewhere. A segment with nothing open is removed. */
+  async settle(places: readonly JournalPlace[]): Promise<void> {
+    for (const place of places) {
+      place.open--;
+      if (place.open === 0 && place !== this.current) await remove(place);
+    }
   }
 
   /** Everything that processes left behind which run no more, oldest segment first. */
@@ -160,11 +162,13 @@ async function recoverSegment(path: string): Promise<JournalledRecord[]> {
 
 function toFrame(doc: Document, content: Buffer): Buffer {
   const body = BSON.serialize(doc, { ignoreUndefined: true });
-  const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
-  header.writeUInt32LE(body.length, 0);
-  header.writeUInt32LE(content.length, 4);
-  header.writeUInt32LE(crc32(content, crc32(body)), 8);
-  return Buffer.concat([header, body, content]);
+  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + body.length + content.length);
+  frame.writeUInt32LE(body.length, 0);
+  frame.writeUInt32LE(content.length, 4);
+  frame.set(body, FRAME_HEADER_BYTES);
+  frame.set(content, FRAME_HEADER_BYTES + body.length);
+  frame.writeUInt32LE(crc32(frame.subarray(FRAME_HEADER_BYTES)), 8);
+  return frame;
 }
 
 /** Stops at the first frame that is cut off or damaged: nothing was answered for behind it. */

@@ -474,6 +474,41 @@ describe('POST /api/models/{ref}/predict', () => {
       expect((await keyed('k-raw', raw(1), octets)).status).toBe(200);
     });
 
+    it('makes a second record under the id of the caller when the process died before the answer (83, 141)', async () => {
+      const body = JSON.stringify({ instances: [[3, 2, 1]], id: 'died-83' });
+      const first = await keyed('k-died', body, JSON_TYPE);
+      // What stands at that moment: the record, and a key whose attempt shows no sign of life.
+      await service.db
+        .collection<{ _id: string }>('idempotency')
+        .updateOne(
+          { _id: 'k-died' },
+          { $set: { leaseUntil: new Date(0) }, $unset: { settled: '' } },
+        );
+
+      const again = await keyed('k-died', body, JSON_TYPE);
+
+      expect(again.status).toBe(200);
+      expect(again.headers.get('Idempotency-Replayed')).toBeNull();
+      const { predictionId, timings, ...said } = again.body;
+      expect(first.body).toMatchObject(said);
+      const { items } = (await sendJson('GET', `${api}/predictions?callerId=died-83`)).body;
+      expect(items.map((record: { predictionId: string }) => record.predictionId)).toEqual([
+        predictionId,
+        first.body.predictionId,
+      ]);
+      expect(items[0].input.digest).toBe(items[1].input.digest);
+      expect(timings).toBeDefined();
+      // What is said under the id is true of both.
+      const { model } = items[0];
+      const feedback = `${api}/predictions/feedback?model=${model}&callerId=died-83`;
+      await sendJson('PUT', feedback, { values: [1, 1, 1] });
+      for (const { predictionId: id } of items) {
+        const record = (await sendJson('GET', `${api}/predictions/${id}`)).body;
+        expect(record.feedback).toMatchObject({ values: [1, 1, 1] });
+      }
+      expect((await keyed('k-died', body, JSON_TYPE)).body).toEqual(again.body);
+    });
+
     it('computes again what was not answered (83)', async () => {
       const bad = JSON.stringify({ instances: [[1]] });
       expect((await keyed('k-again', bad, JSON_TYPE)).status).toBe(422);

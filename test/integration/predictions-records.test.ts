@@ -5,10 +5,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 
-import { BSON, type CommandStartedEvent, type Document, MongoClient, ObjectId } from 'mongodb';
+import {
+  BSON,
+  type CommandStartedEvent,
+  type Db,
+  type Document,
+  MongoClient,
+  MongoNetworkError,
+  ObjectId,
+} from 'mongodb';
 import { pino } from 'pino';
 
+import { type Config } from '../../src/config/config';
 import { createClient } from '../../src/mongo/connect';
+import { insertGroup } from '../../src/mongo/insert-group';
 import { Schema } from '../../src/mongo/schema';
 import { DurableRecorder } from '../../src/predictions/durable-recorder.service';
 import { INLINE_BYTES, InputsStore } from '../../src/predictions/inputs.store';
@@ -217,6 +227,66 @@ describe('DurableRecorder', () => {
   });
 });
 
+describe('insertGroup', () => {
+  /** The database behind a connection that is lost so many times: once a command was carried out, or before. */
+  function flaky(losses: number, isCarriedOut: boolean): { db: Db; sent: () => number } {
+    let sent = 0;
+    const db = Object.create(database.db) as Db;
+    db.command = async (...args) => {
+      const isLost = sent++ < losses;
+      const reply = isLost && !isCarriedOut ? {} : await database.db.command(...args);
+      if (isLost) throw new MongoNetworkError('connection 1 to 127.0.0.1 closed');
+      return reply;
+    };
+    return { db, sent: () => sent };
+  }
+  const docs = (): Document[] => [{ _id: new ObjectId() }, { _id: new ObjectId() }];
+
+  it.each([
+    [true, 'present'],
+    [false, 'inserted'],
+  ])(
+    'is not shaken by one lost connection, the command carried out being %s (138, 141)',
+    async (isCarriedOut, kind) => {
+      const { db, sent } = flaky(1, isCarriedOut);
+      const two = docs();
+
+      const outcomes = await insertGroup(db, 'flaky', two);
+
+      expect(outcomes).toEqual([{ kind }, { kind }]);
+      expect(sent()).toBe(2);
+      expect(await count('flaky', { _id: { $in: two.map(({ _id }) => _id) } })).toBe(2);
+    },
+  );
+
+  it('fails all of them for a second one', async () => {
+    const outcomes = await insertGroup(flaky(2, true).db, 'flaky', docs());
+
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['failed', 'failed']);
+  });
+
+  it('refuses a document alone that breaks a rule, and takes what is there for what it is', async () => {
+    await database.db
+      .collection('ruled')
+      .createIndexes([{ key: { name: 1 }, name: 'name', unique: true }]);
+    const first = { _id: new ObjectId(), name: 'a' };
+    await insertGroup(database.db, 'ruled', [first]);
+
+    const outcomes = await insertGroup(database.db, 'ruled', [
+      first,
+      { _id: new ObjectId(), name: 'a' },
+      { _id: new ObjectId(), name: 'b', missing: undefined },
+    ]);
+
+    expect(outcomes).toMatchObject([
+      { kind: 'present' },
+      { kind: 'failed', cause: { code: 'document_refused' } },
+      { kind: 'inserted' },
+    ]);
+    expect(await count('ruled', { missing: { $exists: true } })).toBe(0);
+  });
+});
+
 const SIZE = 16.5 * 1024 * 1024;
 /** A little more than a document can hold. */
 const TOO_LARGE: NamedTensors = {
@@ -226,7 +296,7 @@ const TOO_LARGE: NamedTensors = {
 describe('group commit', () => {
   /** The commands that inserted, with how many documents each, while `work` ran. */
   async function insertsDuring(
-    work: (recording: DurableRecorder) => Promise<void>,
+    work: (recording: DurableRecorder, writing: RecordWriter) => Promise<void>,
   ): Promise<Record<string, number[]>> {
     const inserts: Record<string, number[]> = { inputs: [], predictions: [] };
     const client = new MongoClient(testMongoUri(), {
@@ -239,7 +309,8 @@ describe('group commit', () => {
     const db = client.db(database.name);
     const repository = new PredictionsRepository(db, new Schema());
     const store = new InputsStore(db, new Schema());
-    await work(new DurableRecorder(new RecordWriter(store, repository), new RecordingCounts()));
+    const writing = new RecordWriter(store, repository);
+    await work(new DurableRecorder(writing, new RecordingCounts()), writing);
     await client.close();
     return inserts;
   }
@@ -256,6 +327,27 @@ describe('group commit', () => {
     });
 
     expect(groups).toEqual({ inputs: [33], predictions: [64] });
+  });
+
+  it('writes queued records that came within a moment together', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gridstow-journal-'));
+    const journal = new RecordingJournal({ dataDir: folder, mongodb: { db: 'db' } } as Config);
+    const ids = Array.from({ length: 40 }, () => predictions.newId());
+    const counting = new RecordingCounts();
+
+    const groups = await insertsDuring(async (_recording, writing) => {
+      const ok = { health: async () => await Promise.resolve({ ok: true }) };
+      const log = pino({ level: 'silent' });
+      const recording = new QueuedRecorder(writing, journal, counting, ok, log);
+      for (const id of ids) await recording.record(aRecord(id, { input: freshInput() }));
+      await recording.beforeApplicationShutdown();
+    });
+
+    expect(groups['predictions']!.reduce((sum, documents) => sum + documents)).toBe(40);
+    expect(groups['predictions']!.length).toBeLessThan(20);
+    expect(groups['inputs']).toEqual(groups['predictions']);
+    expect(counting.state).toMatchObject({ predicted: 40, recorded: 40, waiting: 0 });
+    await rm(folder, { recursive: true });
   });
 
   it('does not send an input again that was acknowledged a moment ago', async () => {
