@@ -34,16 +34,15 @@ const DAY_MS = 86_400_000;
 const DAYS = 30;
 
 /** What do durable records cost beside one insert each, how large are they, how fast are they found? */
-export const benchRecords: Bench = async (service, { rounds, loadMs, manyRecords }) => {
+export const benchRecords: Bench = async function* (service, effort) {
+  const { rounds, loadMs, manyRecords } = effort;
   const client = createClient(service.mongoUri, { appName: 'bench' });
   try {
-    const results: Result[] = [];
-    for (const connections of [1, 8, 64]) {
-      results.push(await benchWrites(client, connections, loadMs, rounds));
+    for (const connections of effort.connections ?? [1, 8, 64]) {
+      yield await benchWrites(client, connections, loadMs, rounds);
     }
-    results.push(await benchBytes(client, rounds));
-    results.push(...(await benchMany(service, client, manyRecords, rounds)));
-    return results;
+    yield await benchBytes(client, rounds);
+    yield* benchMany(service, client, manyRecords, rounds);
   } finally {
     await client.close();
   }
@@ -208,18 +207,18 @@ async function benchBytes(client: MongoClient, rounds: number): Promise<Result> 
 }
 
 /** In the database of the service itself, which exports them too; they are gone afterwards. */
-async function benchMany(
+async function* benchMany(
   service: BenchService,
   client: MongoClient,
   records: number,
   rounds: number,
-): Promise<Result[]> {
+): AsyncGenerator<Result> {
   const db = client.db('gridstow');
   const collection = db.collection<PredictionDoc>('predictions');
   const ids = await seed(collection, records);
   try {
-    const queries = await benchQueries(db, ids, records, rounds);
-    return [queries, await benchExport(service, collection, records)];
+    yield await benchQueries(db, ids, records, rounds);
+    yield await benchExport(service, collection, records);
   } finally {
     await collection.deleteMany({ model: { $in: Array.from({ length: MODELS }, modelName) } });
   }
@@ -286,18 +285,49 @@ async function benchQueries(
   const predictions = new PredictionsRepository(db, new Schema());
   const anyId = (): ObjectId => ids[randomInt(ids.length)]!;
   const anyModel = (): string => modelName(null, randomInt(MODELS));
+  const anyVersion = (): number => 1 + randomInt(VERSIONS);
+  const anyLabel = (): string => `label-${randomInt(LABELS)}`;
+  const anyCaller = (): string => `caller-${randomInt(records)}`;
   const filters: Readonly<Record<string, () => PredictionFilter>> = {
     'no filter': () => ({}),
     model: () => ({ model: anyModel() }),
-    'model, version': () => ({ model: anyModel(), version: 1 + randomInt(VERSIONS) }),
+    'model, version': () => ({ model: anyModel(), version: anyVersion() }),
     'model, alias': () => ({ model: anyModel(), alias: randomInt(2) === 0 ? 'live' : 'canary' }),
     'status=failed': () => ({ status: 'failed' }),
     'model, status=failed': () => ({ model: anyModel(), status: 'failed' }),
-    callerId: () => ({ callerId: `caller-${randomInt(records)}` }),
-    label: () => ({ label: `label-${randomInt(LABELS)}` }),
-    'model, label': () => ({ model: anyModel(), label: `label-${randomInt(LABELS)}` }),
+    callerId: () => ({ callerId: anyCaller() }),
+    label: () => ({ label: anyLabel() }),
+    'model, label': () => ({ model: anyModel(), label: anyLabel() }),
+    'status=ok': () => ({ status: 'ok' }),
+    'model, version, status=ok': () => ({ model: anyModel(), version: anyVersion(), status: 'ok' }),
+    'model, version, status=failed': () => ({
+      model: anyModel(),
+      version: anyVersion(),
+      status: 'failed',
+    }),
+    'model, alias, status=failed': () => ({ model: anyModel(), alias: 'live', status: 'failed' }),
+    'model, version, label': () => ({
+      model: anyModel(),
+      version: anyVersion(),
+      label: anyLabel(),
+    }),
+    'model, callerId': () => ({ model: anyModel(), callerId: anyCaller() }),
+    'model, version, alias, label, status=ok': () => ({
+      model: anyModel(),
+      version: anyVersion(),
+      alias: 'canary',
+      label: anyLabel(),
+      status: 'ok',
+    }),
     'since, until': () => aDay(anyId()),
     'model, since, until': () => ({ model: anyModel(), ...aDay(anyId()) }),
+    'model, version, since, until': () => ({
+      model: anyModel(),
+      version: anyVersion(),
+      ...aDay(anyId()),
+    }),
+    'label, since, until': () => ({ label: anyLabel(), ...aDay(anyId()) }),
+    'status=failed, since, until': () => ({ status: 'failed', ...aDay(anyId()) }),
   };
   const listing = Object.entries(filters).map(([name, filter]) => ({
     name: `page of ${PAGE} in the middle: ${name}`,
@@ -305,7 +335,9 @@ async function benchQueries(
     run: async () =>
       await queriesPerSecond(async () => {
         const before =
-          name === 'callerId' || name.includes('since') ? {} : { before: anyId().toHexString() };
+          name.includes('callerId') || name.includes('since')
+            ? {}
+            : { before: anyId().toHexString() };
         await predictions.list(filter(), { limit: PAGE, ...before });
       }),
   }));

@@ -18,7 +18,6 @@ export const USUAL = {
   protocol: 'native',
   kind: 'tensors',
   contentType: 'application/octet-stream',
-  rows: 1,
 } as const;
 
 const TENSOR = /^(\w+)\[([\d,]*)\] (.*)$/s;
@@ -43,7 +42,7 @@ export function toPredictionDoc(record: RecordToStore, _id: ObjectId): Predictio
     ...(error ? { error } : {}),
     ...(callerId === undefined ? {} : { callerId }),
     ...(pairs.length > 0 ? { tags: pairs } : {}),
-    ...(rows === USUAL.rows ? {} : { rows }),
+    rows,
     input: toInputSummaryDoc(input),
     ...(outputs ? { outputs: toOutputDocs(outputs) } : {}),
     ...(top ? { top: top.map((row) => row.flatMap(({ label, score }) => [label, score])) } : {}),
@@ -71,7 +70,7 @@ export function toPrediction(doc: PredictionDoc): Prediction {
     ...(error ? { error } : {}),
     ...(callerId === undefined ? {} : { callerId }),
     tags: tags ? fromPairs(tags) : {},
-    rows: rows ?? USUAL.rows,
+    rows,
     input: toInputSummary(input),
     ...(outputs ? { outputs: outputs.map(toReadTensor) } : {}),
     ...(top ? { top: top.map(toScoredLabels) } : {}),

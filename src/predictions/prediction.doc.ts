@@ -105,8 +105,7 @@ export interface PredictionDoc {
   readonly callerId?: string;
   /** Left out: none. */
   readonly tags?: readonly Pair<string>[];
-  /** Left out: one. */
-  readonly rows?: number;
+  readonly rows: number;
   readonly input: {
     /** The SHA-256 of the stored bytes: `_id` in `inputs`. */
     readonly digest: Uint8Array;
