@@ -1,3 +1,5 @@
+import fc from 'fast-check';
+
 import {
   forgeOnnx,
   type ForgedModel,
@@ -7,6 +9,7 @@ import {
   onnxFaults,
   streamed,
 } from '../../../support/forged-onnx';
+import { InvalidArtifactError } from '../../../../src/formats/formats.errors';
 import { inspectArtifact } from '../../../../src/formats/inspect-artifact';
 import { ProtobufWriter } from '../../../../src/runtime/compile/protobuf-writer';
 
@@ -351,5 +354,43 @@ describe('inspectOnnx', () => {
 
     expect(Buffer.from(bytes.subarray(4, 8)).toString()).toBe('ORTM');
     expect((await inspectOnnxBytes(bytes)).format).toBe('opaque');
+  });
+
+  it('accepts or refuses whatever bytes there are, and never fails at them', async () => {
+    const whole = forgeOnnx({
+      opsets: { '': 21, my: 1 },
+      tensors: [{ name: 'w', dims: [2], floats: [1, 2] }],
+      sparse: [{ values: { name: 's', dims: [1], floats: [1] }, dims: [4] }],
+      nodes: [
+        {
+          op: 'If',
+          name: 'which',
+          inputs: ['w'],
+          outputs: ['a'],
+          graphs: { then_branch: body, else_branch: body },
+        },
+        { op: 'f', domain: 'my', inputs: ['a'], outputs: ['y'] },
+      ],
+      functions: [
+        { name: 'f', domain: 'my', inputs: ['a'], outputs: ['b'], nodes: [relu('l', 'a', 'b')] },
+      ],
+    });
+    expect((await inspectOnnxBytes(whole)).format).toBe('onnx');
+    const places = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    await fc.assert(
+      fc.asyncProperty(places, async (edits) => {
+        const bytes = whole.slice();
+        for (const [at, byte] of edits) bytes[at] = byte;
+        try {
+          expect(['onnx', 'opaque']).toContain((await inspectOnnxBytes(bytes)).format);
+        } catch (error) {
+          expect(error).toBeInstanceOf(InvalidArtifactError);
+        }
+      }),
+      { numRuns: 1500 },
+    );
   });
 });
