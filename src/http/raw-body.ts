@@ -93,16 +93,37 @@ async function fill(request: Request, body: Buffer): Promise<Buffer> {
   return body;
 }
 
+/** By its events: for a body of one piece an iterator costs more than all else that is done with it. */
 async function collect(request: Request, maxBytes: number): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of arriving(request)) {
-    bytes += piece.length;
-    if (bytes > maxBytes) throw tooLarge(maxBytes);
-    pieces.push(piece);
-  }
-  const [only] = pieces;
-  return pieces.length === 1 && only ? only : Buffer.concat(pieces, bytes);
+  if (request.readableEnded) return Buffer.alloc(0);
+  if (request.destroyed) throw new BodyIncompleteError('The request ended before its body did');
+  return await new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    const take = (piece: Buffer): void => {
+      pieces.push(piece);
+      bytes += piece.length;
+      if (bytes > maxBytes) fail(tooLarge(maxBytes));
+    };
+    const end = (): void => {
+      leave();
+      const [only] = pieces;
+      resolve(pieces.length === 1 && only ? only : Buffer.concat(pieces, bytes));
+    };
+    const fail = (cause: Error): void => {
+      leave();
+      // The rest is for whoever sends the refusal.
+      request.pause();
+      reject(cause);
+    };
+    const close = (): void => {
+      fail(new BodyIncompleteError('The request ended before its body did'));
+    };
+    const leave = (): void => {
+      request.off('data', take).off('end', end).off('error', fail).off('close', close);
+    };
+    request.on('end', end).on('error', fail).on('close', close).on('data', take);
+  });
 }
 
 function withRoom(body: Buffer, room: number): Buffer {
