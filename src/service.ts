@@ -27,6 +27,8 @@ import { ModelRuntime } from './runtime/model-runtime.service';
 /** An upload may take this long; everything else is over sooner by itself. */
 const REQUEST_TIMEOUT_MS = 3_600_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** Longer than the minute for which proxies and clients keep a connection: one that closes first loses requests. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const REAP_EVERY_MS = 15_000;
 /** Not at once: a start has better things to do. */
 const FIRST_SWEEP_MS = 5_000;
@@ -130,6 +132,7 @@ async function startApp(
     const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.headersTimeout = HEADERS_TIMEOUT_MS;
+    server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
     return app;
   } catch (error) {
     await app.close();

@@ -74,6 +74,12 @@ describe('a method that a route does not take', () => {
   });
 });
 
+it('keeps a connection longer than proxies do, so that none of theirs is closed under a request', async () => {
+  const response = await fetch(`${service.url}/health/live`);
+
+  expect(response.headers.get('keep-alive')).toBe('timeout=65');
+});
+
 describe('a request that is no valid HTTP', () => {
   it.each([
     ['is not HTTP at all', 'HELLO\r\n\r\n'],
