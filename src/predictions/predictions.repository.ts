@@ -199,7 +199,7 @@ export class PredictionsRepository {
     page: { readonly limit: number; readonly before?: string },
   ): Promise<Prediction[]> {
     const docs = await this.predictions
-      .find(toQuery(filter, page.before))
+      .find(toQuery(filter, page.before), listHint(filter))
       .project<PredictionDoc>({ 'outputs.values': 0, top: { $slice: LISTED_TOP_ROWS } })
       .sort({ _id: -1 })
       .limit(page.limit)
@@ -506,6 +506,15 @@ function hintFor(by: CountedBy, { alias, label, status, callerId }: PredictionFi
   if (alias !== undefined) return 'alias_newest';
   if (status === 'failed') return 'model_failed_newest';
   return by === 'version' ? 'version_newest' : 'model_newest';
+}
+
+/**
+ * What failed is rare, and the server does not know: at times it walks all records of a version to
+ * find fifty of those.
+ */
+function listHint({ model, status, callerId }: PredictionFilter): { hint?: string } {
+  const isRare = model !== undefined && status === 'failed' && callerId === undefined;
+  return isRare ? { hint: 'model_failed_newest' } : {};
 }
 
 function toQuery(

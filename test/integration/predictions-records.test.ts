@@ -686,6 +686,7 @@ describe('PredictionsRepository', () => {
     [{ status: 'failed' as const }, 'failed_newest'],
     [{ status: 'ok' as const }, '_id_'],
     [{ model, status: 'failed' as const }, 'model_failed_newest'],
+    [{ model, version: 2, status: 'failed' as const }, 'model_failed_newest'],
     [{ callerId: 'caller-10' }, 'caller_newest'],
     [{ label: 'label-2' }, 'label_newest'],
     [
@@ -712,7 +713,9 @@ describe('PredictionsRepository', () => {
     });
     await watched.close();
     const explained = Object.fromEntries(
-      ['find', 'filter', 'sort', 'limit', 'projection'].map((key) => [key, commands[0]![key]]),
+      ['find', 'filter', 'sort', 'limit', 'projection', 'hint'].flatMap((key) =>
+        key in commands[0]! ? [[key, commands[0]![key]]] : [],
+      ),
     );
 
     const plan = await database.db.command({ explain: explained });
