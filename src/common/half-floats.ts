@@ -30,7 +30,8 @@ function roundToEven(value: number): number {
   return below % 2 === 0 ? below : below + 1;
 }
 
-function halfToNumber(bits: number): number {
+/** The number that the bits of a half float stand for. */
+export function halfToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;

@@ -1,5 +1,6 @@
 import { toHalf } from '../common/half-floats';
 import { type DType, elementCount, type Tensor, type TensorSpec } from '../common/tensor';
+import { packTexts } from '../common/text-bytes';
 import { type FaultList } from './fault-list';
 import { indicesAt } from './input-path';
 
@@ -236,21 +237,16 @@ function fillBools(
 
 /** UTF-8, each string behind its length. */
 function packStrings(leaves: readonly (readonly unknown[])[], complain: Complain): Uint8Array {
-  const parts: Buffer[] = [];
+  const texts: Buffer[] = [];
   let at = 0;
   for (const leaf of leaves) {
     for (const value of leaf) {
       if (typeof value !== 'string' || textFault(value) !== null) complain(at, value);
-      else {
-        const text = Buffer.from(value);
-        const length = Buffer.alloc(4);
-        length.writeUInt32LE(text.length);
-        parts.push(length, text);
-      }
+      else texts.push(Buffer.from(value));
       at++;
     }
   }
-  return Buffer.concat(parts);
+  return packTexts(texts);
 }
 
 /** Why a value is no element of a tensor of that type. */

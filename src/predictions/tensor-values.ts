@@ -1,5 +1,6 @@
 import { expandHalfs } from '../common/half-floats';
 import { type Tensor } from '../common/tensor';
+import { unpackTexts } from '../common/text-bytes';
 
 /** Elements that are numbers of JavaScript. */
 export type Numbers = Float32Array | Float64Array | Int32Array | Uint8Array;
@@ -25,7 +26,7 @@ export function valuesOf({ dtype, data }: Tensor): TensorValues {
     case 'bool':
       return Array.from(data, (byte) => byte !== 0);
     case 'string':
-      return unpackStrings(data);
+      return unpackTexts(data);
   }
 }
 
@@ -37,17 +38,6 @@ export function isNumbers(values: TensorValues): values is Numbers {
 function elementsOf(data: Uint8Array, width: number): [ArrayBufferLike, number, number] {
   const { buffer, byteOffset } = data.byteOffset % width === 0 ? data : Uint8Array.from(data);
   return [buffer, byteOffset, Math.floor(data.byteLength / width)];
-}
-
-function unpackStrings(data: Uint8Array): string[] {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const strings: string[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const start = at + 4;
-    at = start + bytes.readUInt32LE(at);
-    strings.push(bytes.toString('utf8', start, at));
-  }
-  return strings;
 }
 
 function wholeJson(value: bigint): JsonElement {

@@ -1,3 +1,5 @@
+import { halfToNumber } from '../../common/half-floats';
+
 /** Types of weights that become float32, with the bytes of one element. */
 export const FLOAT_TYPES: ReadonlyMap<string, number> = new Map([
   ['float16', 2],
@@ -20,14 +22,4 @@ export function toFloat32(bytes: Uint8Array, type: string): Uint8Array {
     else bits[index] = view.getUint16(index * 2, true) << 16;
   }
   return new Uint8Array(values.buffer);
-}
-
-/** IEEE 754-2008 binary16. */
-function halfToNumber(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

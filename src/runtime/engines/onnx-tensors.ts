@@ -1,7 +1,7 @@
 import { type DType, DTYPE_BYTES, type Tensor } from '../../common/tensor';
+import { packTexts, unpackTexts } from '../../common/text-bytes';
 import { InferenceFailedError, TensorMismatchError } from '../runtime.errors';
 import { type OnnxRuntime, type OnnxTensor, type OnnxValues } from './onnx-runtime';
-import { packTexts, unpackTexts } from './text-bytes';
 
 /** Our types as ONNX Runtime names them: all of them, and all by the same names. */
 function isKnown(type: string): type is DType {

@@ -1,8 +1,8 @@
 import type { DataTypeMap, Tensor as TfTensor } from '@tensorflow/tfjs-core';
 
 import { type DType, type Tensor } from '../../common/tensor';
+import { packTexts, unpackTexts } from '../../common/text-bytes';
 import { TensorMismatchError } from '../runtime.errors';
-import { packTexts, unpackTexts } from './text-bytes';
 import { type TfjsApi } from './tfjs-api';
 
 /** The types that TensorFlow.js computes with. */

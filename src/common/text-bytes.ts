@@ -1,12 +1,11 @@
-/** Texts out of the bytes of a tensor, each behind its length. */
+/** Texts out of the bytes of a tensor, each behind its length, a byte order mark included. */
 export function unpackTexts(data: Uint8Array): string[] {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const texts: string[] = [];
-  const decoder = new TextDecoder();
-  for (let at = 0; at < data.byteLength;) {
-    const length = view.getUint32(at, true);
-    texts.push(decoder.decode(data.subarray(at + 4, at + 4 + length)));
-    at += 4 + length;
+  for (let at = 0; at < bytes.length;) {
+    const start = at + 4;
+    at = start + bytes.readUInt32LE(at);
+    texts.push(bytes.toString('utf8', start, at));
   }
   return texts;
 }
