@@ -1,3 +1,6 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
 import { type NamedTensors, type Tensor } from '../../src/common/tensor';
 import { type LoadableVersion } from '../../src/models/version';
 import { COMPILER_VERSION } from '../../src/runtime/compile/compiler-version';
@@ -6,6 +9,7 @@ import { Executor } from '../../src/runtime/executor';
 import { ModelUnloadableError } from '../../src/runtime/runtime.errors';
 import { Sandbox } from '../../src/runtime/sandbox';
 import { TestLoad } from '../../src/runtime/test-load';
+import { forgeOnnx } from '../support/forged-onnx';
 import { differences, floatTensor, goldenInputs, plainName, readGolden } from '../support/golden';
 import { aVersion, inspected, MemorySource, readArtifact } from '../support/loadable';
 import {
@@ -124,6 +128,19 @@ describe('onnx engine', () => {
 
     const { outputs } = await executor.predict(version, { features: x }, DEADLINE_MS);
     expect(outputs['benign_p']?.shape).toEqual([1, 1]);
+  });
+
+  it('is answered within the call, before anything else has its turn', () => {
+    const program = join(__dirname, '../support/open-onnx.cjs');
+    const { stdout, stderr } = spawnSync(process.execPath, [program], { input: forgeOnnx() });
+
+    expect(stderr.toString()).toBe('');
+    expect(JSON.parse(stdout.toString())).toMatchObject({
+      isAtOnce: true,
+      y: [1, 2],
+      inputNames: ['x'],
+      outputNames: ['y'],
+    });
   });
 
   it('keeps nothing of a model that was unloaded', async () => {

@@ -4,7 +4,13 @@ import { ModelUnloadableError } from '../runtime.errors';
 import { type Engine, type FileSource, type LoadedModel } from './engine';
 import { compileVersion } from './onnx-compiled';
 import { endpointsOf, OnnxModel } from './onnx-program';
-import { firstLine, type OnnxRuntime, type OnnxSession, requireOnnxRuntime } from './onnx-runtime';
+import {
+  firstLine,
+  type OnnxRuntime,
+  type OnnxSession,
+  openSession,
+  requireOnnxRuntime,
+} from './onnx-runtime';
 
 /** Only errors: what the runtime warns of is how a graph could be smaller. */
 const LOG_ERRORS = 3;
@@ -84,7 +90,7 @@ class OnnxEngine implements Engine {
 
   private async openSession(onnx: Uint8Array): Promise<OnnxSession> {
     try {
-      return await this.runtime.InferenceSession.create(onnx, {
+      return await openSession(this.runtime, onnx, {
         intraOpNumThreads: this.threads,
         // Graphs are chains, mostly: threads within an op are worth more than ops side by side.
         interOpNumThreads: 1,
