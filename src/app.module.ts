@@ -37,7 +37,7 @@ export interface Foundation {
   readonly schema: Schema;
 }
 
-/** Settings and the logger, for every layer. */
+/** Settings, the logger and the form of errors, for every layer. */
 @Global()
 @Module({})
 class FoundationModule {
@@ -47,8 +47,9 @@ class FoundationModule {
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: LOGGER, useValue: logger },
+        { provide: ErrorFilter, useValue: new ErrorFilter(logger) },
       ],
-      exports: [CONFIG, LOGGER],
+      exports: [CONFIG, LOGGER, ErrorFilter],
     };
   }
 }
@@ -84,7 +85,7 @@ export class AppModule implements NestModule {
         ImageModule,
         HealthModule,
       ],
-      providers: [{ provide: APP_FILTER, useValue: new ErrorFilter(foundation.logger) }],
+      providers: [{ provide: APP_FILTER, useExisting: ErrorFilter }],
     };
   }
 

@@ -1,5 +1,6 @@
+import assert from 'node:assert';
 import { once } from 'node:events';
-import { type Server } from 'node:http';
+import { type RequestListener, type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
 
 import { NestFactory } from '@nestjs/core';
@@ -21,6 +22,7 @@ import { DatabaseService } from './mongo/database.service';
 import { EmbeddedMongod } from './mongo/embedded-mongod';
 import { resolveMongodBinary } from './mongo/mongod-binary';
 import { Schema } from './mongo/schema';
+import { PredictLane } from './predictions/predict-lane.service';
 import { Retention } from './predictions/retention.service';
 import { ModelRuntime } from './runtime/model-runtime.service';
 
@@ -129,6 +131,7 @@ async function startApp(
     keepReaping(reaper, database, logger);
     keepSweeping(app.get(Sweeper), database, logger);
     keepRetaining(app.get(Retention), database, logger);
+    takeFirst(app.getHttpServer(), app.get(PredictLane));
     const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.headersTimeout = HEADERS_TIMEOUT_MS;
@@ -138,6 +141,16 @@ async function startApp(
     await app.close();
     throw error;
   }
+}
+
+/** Asks the lane about every request before the framework gets it. */
+function takeFirst(server: Server, lane: PredictLane): void {
+  const [framework] = server.listeners('request') as RequestListener[];
+  assert(framework, 'the framework listens to its server from the start');
+  server.off('request', framework);
+  server.on('request', (request, response) => {
+    if (!lane.take(request, response)) framework(request, response);
+  });
 }
 
 /** @throws ConfigError when the address cannot be listened on */

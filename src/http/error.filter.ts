@@ -1,3 +1,5 @@
+import { type IncomingMessage, type ServerResponse } from 'node:http';
+
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import { type Request, type Response } from 'express';
 import { type Logger } from 'pino';
@@ -68,13 +70,30 @@ export class ErrorFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<Request>();
     const response = http.getResponse<Response>();
+    const isItsOwn = thrown instanceof HttpException && thrown.getStatus() < 500;
+    this.send(thrown, request, response, (requestId) =>
+      isItsOwn ? fromFramework(thrown, request, requestId) : this.describe(thrown, requestId),
+    );
+  }
+
+  /** The same for what was thrown outside of the framework. */
+  refuse(thrown: unknown, request: IncomingMessage, response: ServerResponse): void {
+    this.send(thrown, request, response, (requestId) => this.describe(thrown, requestId));
+  }
+
+  private send(
+    thrown: unknown,
+    request: IncomingMessage,
+    response: ServerResponse,
+    describe: (requestId: string) => Refusal,
+  ): void {
     const requestId = requestIdOf(response);
     if (request.socket.destroyed) {
       // The client went away: there is nobody to answer, and nothing that an operator could mend.
       this.logger.debug({ requestId, error: messageOf(thrown) }, 'client gone');
       return;
     }
-    const { status, body, allow, retryAfterSeconds } = this.describe(thrown, request, requestId);
+    const { status, body, allow, retryAfterSeconds } = describe(requestId);
     if (response.headersSent) {
       // Half an answer is out: cutting the connection is the only honest sign left.
       this.logger.warn({ requestId, error: messageOf(thrown) }, 'answer broken off');
@@ -87,7 +106,7 @@ export class ErrorFilter implements ExceptionFilter {
     sendRefusal(request, response, status, body);
   }
 
-  private describe(thrown: unknown, request: Request, requestId: string): Refusal {
+  private describe(thrown: unknown, requestId: string): Refusal {
     const error = thrown instanceof StoreError ? thrown : asStoreError(thrown);
     if (error) {
       const status = HTTP_STATUS[error.kind];
@@ -104,9 +123,6 @@ export class ErrorFilter implements ExceptionFilter {
             ? { retryAfterSeconds: 1 }
             : {}),
       };
-    }
-    if (thrown instanceof HttpException && thrown.getStatus() < 500) {
-      return fromFramework(thrown, request, requestId);
     }
     this.logger.error({ requestId, err: thrown }, 'unexpected failure');
     return {

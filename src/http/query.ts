@@ -33,10 +33,13 @@ const MAX_TEXT = 512;
  *
  * @throws BadQueryError with every fault
  */
-export function readQuery<R extends Readers>(request: Request, readers: R): QueryOf<R> {
+export function readQuery<R extends Readers>(
+  { query }: Pick<Request, 'query'>,
+  readers: R,
+): QueryOf<R> {
   const faults: Fault[] = [];
   const values: Record<string, unknown> = {};
-  for (const [name, given] of Object.entries(request.query)) {
+  for (const [name, given] of Object.entries(query)) {
     const reader = Object.hasOwn(readers, name) ? readers[name] : undefined;
     if (!reader) {
       faults.push({ path: name.slice(0, 60), message: `unknown parameter; ${allowed(readers)}` });

@@ -1,6 +1,5 @@
 import assert from 'node:assert';
-
-import { type Request } from 'express';
+import { type IncomingMessage } from 'node:http';
 
 import { BadSyntaxError, StoreError } from '../common/errors';
 
@@ -22,8 +21,8 @@ export class BodyIncompleteError extends BadSyntaxError {
 }
 
 /** @throws BodyTooLargeError when the announced length is over the limit: nothing is read then */
-function assertAnnouncedLength(request: Request, maxBytes: number): void {
-  const announced = Number(request.header('Content-Length') ?? 0);
+function assertAnnouncedLength(request: IncomingMessage, maxBytes: number): void {
+  const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);
 }
 
@@ -55,10 +54,14 @@ export class BodiesOverloadedError extends StoreError {
  * @throws BodyIncompleteError when the client went away or took too long
  * @throws BodiesOverloadedError
  */
-export async function readBody(request: Request, maxBytes: number, room = 0): Promise<Buffer> {
+export async function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  room = 0,
+): Promise<Buffer> {
   assertAnnouncedLength(request, maxBytes);
   assertPlainEncoding(request);
-  const reserved = Number(request.header('Content-Length') ?? maxBytes);
+  const reserved = Number(request.headers['content-length'] ?? maxBytes);
   if (bytesUnderWay > 0 && bytesUnderWay + reserved > MAX_BYTES_UNDER_WAY) {
     throw new BodiesOverloadedError('Too many large bodies are being sent at once; try again', {
       retryAfterSeconds: 1,
@@ -69,7 +72,7 @@ export async function readBody(request: Request, maxBytes: number, room = 0): Pr
     request.destroy(new BodyIncompleteError('The body took too long to arrive'));
   }, BODY_DEADLINE_MS);
   try {
-    const announced = request.header('Content-Length');
+    const announced = request.headers['content-length'];
     const isLarge = announced !== undefined && reserved > PIECE_BYTES;
     if (isLarge) return await fill(request, Buffer.allocUnsafeSlow(room + reserved).subarray(room));
     const body = await collect(request, maxBytes);
@@ -84,7 +87,7 @@ export async function readBody(request: Request, maxBytes: number, room = 0): Pr
 }
 
 /** Reads as many bytes as were announced: no copy of the whole, which would hold up all others. */
-async function fill(request: Request, body: Buffer): Promise<Buffer> {
+async function fill(request: IncomingMessage, body: Buffer): Promise<Buffer> {
   let bytes = 0;
   for await (const piece of arriving(request)) {
     body.set(piece, bytes);
@@ -94,7 +97,7 @@ async function fill(request: Request, body: Buffer): Promise<Buffer> {
 }
 
 /** By its events: for a body of one piece an iterator costs more than all else that is done with it. */
-async function collect(request: Request, maxBytes: number): Promise<Buffer> {
+async function collect(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (request.readableEnded) return Buffer.alloc(0);
   if (request.destroyed) throw new BodyIncompleteError('The request ended before its body did');
   return await new Promise((resolve, reject) => {
@@ -145,13 +148,13 @@ export function putBefore(body: Buffer, head: Uint8Array): Buffer {
 }
 
 /** Leaving the loop early must not destroy the connection: it still has to carry the refusal. */
-function arriving(request: Request): AsyncIterable<Buffer> {
+function arriving(request: IncomingMessage): AsyncIterable<Buffer> {
   return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
 }
 
 /** @throws UnsupportedMediaTypeError for anything but JSON in UTF-8 */
-export function assertJson(request: Request): void {
-  const given = request.header('Content-Type') ?? '';
+export function assertJson(request: IncomingMessage): void {
+  const given = request.headers['content-type'] ?? '';
   const [type = '', ...parameters] = given.split(';').map((part) => part.trim().toLowerCase());
   const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice(8);
   const isUtf8 = charset === undefined || /^"?utf-?8"?$/.test(charset);
@@ -163,8 +166,8 @@ export function assertJson(request: Request): void {
 }
 
 /** @throws UnsupportedMediaTypeError for a compressed body: its size would only be known when it is too late */
-function assertPlainEncoding(request: Request): void {
-  const encoding = request.header('Content-Encoding') ?? 'identity';
+function assertPlainEncoding(request: IncomingMessage): void {
+  const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
     throw new UnsupportedMediaTypeError('Send the body without a Content-Encoding', {
       contentEncoding: encoding.slice(0, 120),

@@ -1,6 +1,7 @@
+import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { finished } from 'node:stream';
 
-import { type Request, type Response } from 'express';
+import { JSON_TYPE, sendJson } from './send-json';
 
 /** What is still read of a body that nobody wants, so that its sender gets to hear why. */
 const MAX_REST_BYTES = 1024 * 1024;
@@ -14,23 +15,23 @@ const MAX_REST_MS = 1000;
  * and a bounded number of bytes; then the connection closes.
  */
 export function sendRefusal(
-  request: Request,
-  response: Response,
+  request: IncomingMessage,
+  response: ServerResponse,
   status: number,
   body: object,
 ): void {
-  response.status(status);
   if (request.complete) {
-    response.json(body);
+    sendJson(response, status, body);
     return;
   }
   response.setHeader('Connection', 'close');
   if (isHeldBack(request)) {
-    response.json(body);
+    sendJson(response, status, body);
     return;
   }
   const text = JSON.stringify(body);
-  response.type('json');
+  response.statusCode = status;
+  response.setHeader('Content-Type', JSON_TYPE);
   response.setHeader('Content-Length', Buffer.byteLength(text));
   response.write(text);
   passOver(request, () => {
@@ -39,11 +40,11 @@ export function sendRefusal(
 }
 
 /** Whether the sender waits to be told to go on, which nobody has done. */
-function isHeldBack(request: Request): boolean {
+function isHeldBack(request: IncomingMessage): boolean {
   return request.headers.expect !== undefined && request.readableFlowing === null;
 }
 
-function passOver(request: Request, then: () => void): void {
+function passOver(request: IncomingMessage, then: () => void): void {
   let bytes = 0;
   const count = (piece: Buffer): void => {
     bytes += piece.length;

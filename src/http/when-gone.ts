@@ -1,7 +1,7 @@
-import { type Response } from 'express';
+import { type ServerResponse } from 'node:http';
 
 /** Aborts when the connection closes before the answer went out. */
-export function whenGone(response: Response): AbortSignal {
+export function whenGone(response: ServerResponse): AbortSignal {
   const gone = new AbortController();
   response.once('close', () => {
     if (!response.writableFinished) gone.abort();

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 
-import { type Request } from 'express';
+import { type IncomingMessage } from 'node:http';
 
 import { multipartMembers, requireBoundary } from '../artifacts/parts/multipart-members';
 import { InvalidInputError } from '../common/errors';
@@ -28,7 +28,7 @@ export interface ImageRequest {
 }
 
 /** Whether a request says that it brings images: in a form, or one as its body. */
-export function bringsImages(request: Request): boolean {
+export function bringsImages(request: IncomingMessage): boolean {
   return isForm(request) || typeOf(request).startsWith('image/');
 }
 
@@ -38,8 +38,11 @@ export function bringsImages(request: Request): boolean {
  *
  * @throws StoreError of the form; InvalidInputError for no image, too many, or an unknown field
  */
-export async function readImageRequest(request: Request, maxBytes: number): Promise<ImageRequest> {
-  const contentType = request.header('Content-Type') ?? '';
+export async function readImageRequest(
+  request: IncomingMessage,
+  maxBytes: number,
+): Promise<ImageRequest> {
+  const contentType = request.headers['content-type'] ?? '';
   if (isForm(request)) requireBoundary(contentType);
   const body = await readBody(request, maxBytes);
   if (!isForm(request)) return { images: [{ content: body }] };
@@ -61,11 +64,11 @@ export async function readImageRequest(request: Request, maxBytes: number): Prom
   return { images, ...(callerId === undefined ? {} : { callerId }) };
 }
 
-function typeOf(request: Request): string {
-  return (request.header('Content-Type') ?? '').trim().toLowerCase();
+function typeOf(request: IncomingMessage): string {
+  return (request.headers['content-type'] ?? '').trim().toLowerCase();
 }
 
-function isForm(request: Request): boolean {
+function isForm(request: IncomingMessage): boolean {
   return typeOf(request).startsWith('multipart/form-data');
 }
 

@@ -14,7 +14,9 @@ import { HoldsController } from './holds.controller';
 import { InputErasure } from './input-erasure.service';
 import { InputFreeing } from './input-freeing.service';
 import { InputsStore } from './inputs.store';
+import { PredictAnswers } from './predict-answers.service';
 import { PredictController } from './predict.controller';
+import { PredictLane } from './predict-lane.service';
 import { PredictService } from './predict.service';
 import { PredictionRecords } from './prediction-records.service';
 import { PredictionProofs } from './prediction-proofs.service';
@@ -58,6 +60,8 @@ import { RequestReader } from './request-reader.service';
     NoRecorder,
     RequestReader,
     PredictService,
+    PredictAnswers,
+    PredictLane,
     PredictionRecords,
     PredictionProofs,
     FeedbackRepository,
@@ -71,6 +75,7 @@ import { RequestReader } from './request-reader.service';
   ],
   exports: [
     PredictService,
+    PredictLane,
     PredictionRecords,
     PredictionsRepository,
     InputsStore,

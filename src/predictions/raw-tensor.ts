@@ -1,6 +1,9 @@
+import { type IncomingMessage } from 'node:http';
+
 import { type Request } from 'express';
 
 import { DTYPE_BYTES, elementCount, type Signature, type TensorSpec } from '../common/tensor';
+import { readQuery, text } from '../http/query';
 import { putBefore } from '../http/raw-body';
 import { FaultList } from './fault-list';
 import { MAX_ROWS } from './parse-inputs';
@@ -24,9 +27,21 @@ export interface RawTensorQuery {
   readonly id?: string | undefined;
 }
 
+/**
+ * Reads the query beside a body: none but that of raw numbers has one.
+ *
+ * @throws BadQueryError
+ */
+export function readRawTensorQuery(
+  request: Pick<IncomingMessage, 'headers'>,
+  query: Request['query'],
+): RawTensorQuery {
+  return readQuery({ query }, bringsRawTensor(request) ? { input: text, id: text } : {});
+}
+
 /** Whether a request says that its body is raw numbers. */
-export function bringsRawTensor(request: Request): boolean {
-  const [type = ''] = (request.header('Content-Type') ?? '').split(';');
+export function bringsRawTensor(request: Pick<IncomingMessage, 'headers'>): boolean {
+  const [type = ''] = (request.headers['content-type'] ?? '').split(';');
   return type.trim().toLowerCase() === 'application/octet-stream';
 }
 

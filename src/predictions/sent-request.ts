@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import { type Request } from 'express';
+import { type IncomingMessage } from 'node:http';
 
 import { readBody } from '../http/raw-body';
 import { bringsImages, type ImageRequest, readImageRequest } from './image-request';
@@ -12,15 +12,15 @@ export type SentRequest =
   | { readonly kind: 'body'; readonly body: Buffer };
 
 /** @throws StoreError of the form or of the body */
-export async function receive(request: Request, maxBytes: number): Promise<SentRequest> {
+export async function receive(request: IncomingMessage, maxBytes: number): Promise<SentRequest> {
   return bringsImages(request)
     ? { kind: 'images', images: await readImageRequest(request, maxBytes) }
     : { kind: 'body', body: await readBody(request, maxBytes, roomFor(request)) };
 }
 
 /** A large tensor is stored with what stands before it, without being copied for that. */
-function roomFor(request: Request): number {
-  const isLarge = Number(request.header('Content-Length') ?? Infinity) > INLINE_RAW_BYTES;
+function roomFor(request: IncomingMessage): number {
+  const isLarge = Number(request.headers['content-length'] ?? Infinity) > INLINE_RAW_BYTES;
   return bringsRawTensor(request) && isLarge ? HEAD_ROOM_BYTES : 0;
 }
 

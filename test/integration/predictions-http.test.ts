@@ -5,7 +5,7 @@ import { type Fault } from '../../src/common/errors';
 import { type Signature } from '../../src/common/tensor';
 import { type ErrorBody } from '../../src/http/error.filter';
 import { createClient } from '../../src/mongo/connect';
-import { type PredictAnswer } from '../../src/predictions/predict.controller';
+import { type PredictAnswer } from '../../src/predictions/predict-answers.service';
 import { type PredictionAnswer } from '../../src/predictions/prediction.answer';
 import { tensorInput } from '../../src/predictions/prediction-input';
 import { RecordingCounts } from '../../src/predictions/recording-counts';

@@ -1,0 +1,90 @@
+import { type IncomingMessage, type ServerResponse } from 'node:http';
+import { parse } from 'node:querystring';
+
+import { Injectable } from '@nestjs/common';
+
+import { type ModelRef, parseModelName, parseModelRef, parseVersion } from '../common/model-ref';
+import { ErrorFilter } from '../http/error.filter';
+import { giveRequestId } from '../http/request-id';
+import { sendJson } from '../http/send-json';
+import { Metrics } from '../metrics/metrics';
+import { DatabaseService } from '../mongo/database.service';
+import { PredictAnswers } from './predict-answers.service';
+import { readRawTensorQuery } from './raw-tensor';
+
+/** The addresses as most write them: `/api/models/<ref>[/versions/<version>]/predict[?<query>]`. */
+const ADDRESS = /^\/api\/models\/([\w.@-]+)(?:\/versions\/(\w+))?\/predict(?:\?([^#]*))?$/;
+
+/** A request that goes the short way. */
+interface Taken {
+  /** As the controller declares it. */
+  readonly route: string;
+  readonly ref: () => ModelRef;
+  readonly query: string;
+}
+
+/**
+ * The short way of a prediction: from the HTTP server to its answer, past the framework.
+ *
+ * The framework gives every request and response another prototype, which makes each later use of
+ * them slow, and takes it through its router, middleware and interceptors: more than all else that
+ * a prediction by a small model costs this process. So predictions go straight to what the
+ * controller calls, too. What is rare takes the long way: idempotency keys, expectations, addresses
+ * with escapes. What comes out is the same: status, headers, errors, metrics.
+ */
+@Injectable()
+export class PredictLane {
+  constructor(
+    private readonly answers: PredictAnswers,
+    private readonly database: DatabaseService,
+    private readonly metrics: Metrics,
+    private readonly errors: ErrorFilter,
+  ) {}
+
+  /** Answers the request if it goes this way. @returns whether it does */
+  take(request: IncomingMessage, response: ServerResponse): boolean {
+    const taken = understand(request);
+    if (taken) void this.answer(taken, request, response);
+    return taken !== null;
+  }
+
+  private async answer(
+    { route, ref, query }: Taken,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const startMs = performance.now();
+    giveRequestId(request, response);
+    try {
+      this.database.assertPrepared();
+      const call = { ref: ref(), request, response, query: readQueryText(request, query) };
+      sendJson(response, 200, await this.answers.answer(call));
+    } catch (error) {
+      this.errors.refuse(error, request, response);
+    }
+    this.metrics.served('POST', route, response.statusCode, performance.now() - startMs);
+  }
+}
+
+function understand({ method, headers, url = '' }: IncomingMessage): Taken | null {
+  if (method !== 'POST') return null;
+  if (headers['idempotency-key'] !== undefined || headers.expect !== undefined) return null;
+  const match = ADDRESS.exec(url);
+  if (!match) return null;
+  const [, name = '', version, query = ''] = match;
+  return version === undefined
+    ? { route: '/api/models/:ref/predict', ref: () => parseModelRef(name), query }
+    : {
+        route: '/api/models/:model/versions/:version/predict',
+        ref: () => ({ model: parseModelName(name), version: parseVersion(version) }),
+        query,
+      };
+}
+
+/** As the router reads queries: plain pairs. */
+function readQueryText(
+  request: IncomingMessage,
+  query: string,
+): ReturnType<typeof readRawTensorQuery> {
+  return readRawTensorQuery(request, query === '' ? {} : parse(query));
+}
