@@ -7,6 +7,7 @@ import { NestFactory } from '@nestjs/core';
 import { type NestExpressApplication } from '@nestjs/platform-express';
 
 import { AppModule, type Foundation } from './app.module';
+import { BackgroundWork, type RepeatedWork } from './common/background-work';
 import { readConfig, type Config } from './config/config';
 import { ConfigError } from './config/config.errors';
 import { IdempotencyRepository } from './http/idempotency.repository';
@@ -31,12 +32,10 @@ const REQUEST_TIMEOUT_MS = 3_600_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than the minute for which proxies and clients keep a connection: one that closes first loses requests. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
-const REAP_EVERY_MS = 15_000;
-/** Not at once: a start has better things to do. */
-const FIRST_SWEEP_MS = 5_000;
-const SWEEP_EVERY_MS = 600_000;
-const FIRST_RETAIN_MS = 30_000;
-const RETAIN_EVERY_MS = 3_600_000;
+const REAP_TIMES = { firstAfterMs: 15_000, pauseMs: 15_000 };
+/** Not at once, nor is retention: a start has better things to do. */
+const SWEEP_TIMES = { firstAfterMs: 5_000, pauseMs: 600_000 };
+const RETAIN_TIMES = { firstAfterMs: 30_000, pauseMs: 3_600_000 };
 
 /** A running service: the database it may have brought along, and the HTTP server. */
 export interface Service {
@@ -64,6 +63,7 @@ export async function startService(
   const config: Config = { ...given, mongodb: { ...given.mongodb, uri } };
   try {
     const app = await startApp(config, logger, mongod !== null);
+    const background = startBackgroundWork(app, logger);
     return {
       url: urlOf(app, config),
       config,
@@ -71,7 +71,7 @@ export async function startService(
       engine: app.get(ModelRuntime).describe(),
       app,
       stop: async () => {
-        await drain(app.getHttpServer(), app.get(ModelRuntime));
+        await drain(app.getHttpServer(), app.get(ModelRuntime), background);
         await app.close();
         await mongod?.stop();
       },
@@ -120,17 +120,13 @@ async function startApp(
     serveOpenApi(app);
     await app.init();
     await database.start();
-    const reaper = app.get(UploadReaper);
     // Nobody else writes to an embedded database, so before the first request every upload in it
     // is an interrupted one.
     if (soleOwner) {
-      await reaper.reap(true);
+      await app.get(UploadReaper).reap({ soleOwner: true });
       await app.get(IdempotencyRepository).releaseAll();
       await app.get(VersionLeasesRepository).releaseAll();
     }
-    keepReaping(reaper, database, logger);
-    keepSweeping(app.get(Sweeper), database, logger);
-    keepRetaining(app.get(Retention), database, logger);
     takeFirst(app.getHttpServer(), app.get(PredictLane));
     const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
@@ -179,52 +175,43 @@ async function listen(app: NestExpressApplication, { port, host }: Config): Prom
   }
 }
 
-/** Cleans up after uploads whose process died, here or on another replica. */
-function keepReaping(reaper: UploadReaper, database: DatabaseService, logger: Logger): void {
-  const reap = async (): Promise<void> => {
-    if (!(await database.health()).ok) return;
-    const reaped = await reaper.reap();
-    if (reaped > 0) logger.info({ finished: reaped }, 'finished interrupted uploads and deletions');
-  };
-  setInterval(() => {
-    reap().catch((error: unknown) => {
-      logger.warn({ err: error }, 'cleaning up after interrupted uploads failed; tried again soon');
+/** Cleans up what was cut off, frees what nobody can reach, and removes records whose time is over. */
+function startBackgroundWork(app: NestExpressApplication, logger: Logger): BackgroundWork {
+  const background = new BackgroundWork();
+  const database = app.get(DatabaseService);
+  const repeat = (
+    name: string,
+    times: Pick<RepeatedWork, 'firstAfterMs' | 'pauseMs'>,
+    run: RepeatedWork['run'],
+  ): void => {
+    background.repeat({
+      ...times,
+      run: async (signal) => {
+        if ((await database.health()).ok) await run(signal);
+      },
+      onFailure: (error) => {
+        logger.warn({ err: error }, `${name} failed; tried again later`);
+      },
     });
-  }, REAP_EVERY_MS).unref();
-}
-
-/** Removes what nobody can reach any more: at the start, and then every few minutes. */
-function keepSweeping(sweeper: Sweeper, database: DatabaseService, logger: Logger): void {
-  const sweep = async (): Promise<void> => {
-    if (!(await database.health()).ok) return;
-    const { finished, ...removed } = await sweeper.sweep();
+  };
+  const reaper = app.get(UploadReaper);
+  repeat('cleaning up after interrupted uploads', REAP_TIMES, async (signal) => {
+    const finished = await reaper.reap({ signal });
+    if (finished > 0) logger.info({ finished }, 'finished interrupted uploads and deletions');
+  });
+  const sweeper = app.get(Sweeper);
+  repeat('a sweep', SWEEP_TIMES, async (signal) => {
+    const { finished, ...removed } = await sweeper.sweep({ signal });
     if (removed.blobs > 0) logger.info(removed, 'swept bytes that nobody referred to');
     else logger.debug({ finished, ...removed }, 'swept');
-  };
-  const trySweep = (): void => {
-    sweep().catch((error: unknown) => {
-      logger.warn({ err: error }, 'a sweep failed; tried again later');
-    });
-  };
-  setTimeout(trySweep, FIRST_SWEEP_MS).unref();
-  setInterval(trySweep, SWEEP_EVERY_MS).unref();
-}
-
-/** Removes records whose time is over, and inputs without a record: soon, and then every hour. */
-function keepRetaining(retention: Retention, database: DatabaseService, logger: Logger): void {
-  const retain = async (): Promise<void> => {
-    if (!(await database.health()).ok) return;
-    const { finished, waiting, ...removed } = await retention.retain();
+  });
+  const retention = app.get(Retention);
+  repeat('removing old records', RETAIN_TIMES, async (signal) => {
+    const { finished, waiting, ...removed } = await retention.retain({ signal });
     const isAny = removed.records + removed.inputs > 0;
     logger[isAny ? 'info' : 'debug']({ finished, waiting, ...removed }, 'removed old records');
-  };
-  const tryRetain = (): void => {
-    retain().catch((error: unknown) => {
-      logger.warn({ err: error }, 'removing old records failed; tried again later');
-    });
-  };
-  setTimeout(tryRetain, FIRST_RETAIN_MS).unref();
-  setInterval(tryRetain, RETAIN_EVERY_MS).unref();
+  });
+  return background;
 }
 
 function urlOf(app: NestExpressApplication, { host }: Config): string {

@@ -123,18 +123,20 @@ export class DeletionService {
   }
 
   /** Frees what was deleted longer ago than the grace. @returns how many versions */
-  async finishDue(): Promise<number> {
+  async finishDue(signal?: AbortSignal): Promise<number> {
     let finished = 0;
     for (const doc of await this.versions.listDeleting(this.config.deleteGraceMs)) {
+      if (signal?.aborted) break;
       if (await this.free(doc)) finished++;
     }
     return finished;
   }
 
   /** Goes on with deletions of models that a crash cut off between the model and its versions. */
-  async finishModels(): Promise<number> {
+  async finishModels(signal?: AbortSignal): Promise<number> {
     let finished = 0;
     for (const [model, lastVersion] of await this.models.listDeletedNumbers()) {
+      if (signal?.aborted) break;
       for (const doc of await this.versionsIn(model, UNDELETED)) {
         if (doc.version > lastVersion || doc.pins.length > 0) continue;
         await this.takeAway(doc);

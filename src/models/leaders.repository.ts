@@ -33,19 +33,20 @@ export class LeadersRepository {
   }
 
   /**
-   * Does work of which one process at a time does all. What `work` is given says whether this
-   * process still leads: one that stood still and was replaced finds out before it goes on.
+   * Does work of which one process at a time does all. What `run` is given says whether it may go
+   * on: one that stood still and was replaced finds out, and so does one that the signal ends.
    *
    * @returns null when another process is at it
    */
   async lead<T>(
     work: string,
     run: (stillLeads: () => Promise<boolean>) => Promise<T>,
+    signal?: AbortSignal,
   ): Promise<T | null> {
     const token = await this.take(work, HOLDER);
     if (token === null) return null;
     try {
-      return await run(async () => await this.renew(work, token));
+      return await run(async () => !signal?.aborted && (await this.renew(work, token)));
     } finally {
       await this.release(work, token);
     }

@@ -20,11 +20,13 @@ export interface SweepOptions {
   /** Only says what would go. */
   readonly isDryRun?: boolean;
   readonly pauseMs?: number;
+  /** Ends it behind the page that it is at. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a sweep removed, or would remove. */
 export interface SweepReport {
-  /** False when another process is sweeping, or took over meanwhile. */
+  /** False when another process is sweeping or took over meanwhile, or when it was to end. */
   readonly finished: boolean;
   /** Interrupted uploads and due deletions that were finished. */
   readonly interrupted: number;
@@ -52,7 +54,11 @@ export class Sweeper {
     private readonly remover: BlobRemover,
   ) {}
 
-  async sweep({ isDryRun = false, pauseMs = PAUSE_MS }: SweepOptions = {}): Promise<SweepReport> {
+  async sweep({
+    isDryRun = false,
+    pauseMs = PAUSE_MS,
+    signal,
+  }: SweepOptions = {}): Promise<SweepReport> {
     const report = { finished: false, interrupted: 0, blobs: 0, storedBytes: 0 };
     const walk = async (stillLeads: () => Promise<boolean>): Promise<void> => {
       for await (const page of this.pages()) {
@@ -69,10 +75,12 @@ export class Sweeper {
       await walk(async () => await Promise.resolve(true));
       return report;
     }
-    await this.leaders.lead(WORK, async (stillLeads) => {
-      report.interrupted = (await this.reaper.reap()) + (await this.deletion.finishModels());
+    const run = async (stillLeads: () => Promise<boolean>): Promise<void> => {
+      report.interrupted = await this.reaper.reap({ signal });
+      report.interrupted += await this.deletion.finishModels(signal);
       await walk(stillLeads);
-    });
+    };
+    await this.leaders.lead(WORK, run, signal);
     return report;
   }
 

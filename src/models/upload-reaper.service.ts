@@ -6,6 +6,13 @@ import { DeletionService } from './deletion.service';
 import { type EndedUpload, UploadIntentsRepository } from './upload-intents.repository';
 import { VersionsRepository } from './versions.repository';
 
+export interface ReapOptions {
+  /** True when no other process can be uploading, so every lease is a dead one's. */
+  readonly soleOwner?: boolean;
+  /** Ends it behind the upload or deletion that it is at. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Finishes what interrupted uploads and deletions left behind.
  *
@@ -26,17 +33,17 @@ export class UploadReaper {
   /**
    * Goes through all that was left behind once.
    *
-   * @param soleOwner true when no other process can be uploading, so every lease is a dead one's
    * @returns how many uploads and deletions were finished off
    */
-  async reap(soleOwner = false): Promise<number> {
-    let reaped = await this.deletion.finishDue();
-    for (;;) {
+  async reap({ soleOwner = false, signal }: ReapOptions = {}): Promise<number> {
+    let reaped = await this.deletion.finishDue(signal);
+    while (!signal?.aborted) {
       const upload = await this.intents.claimAbandoned(soleOwner);
-      if (!upload) return reaped;
+      if (!upload) break;
       await this.finish(upload);
       reaped++;
     }
+    return reaped;
   }
 
   private async finish({ _id, uses }: EndedUpload): Promise<void> {

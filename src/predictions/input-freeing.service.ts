@@ -75,7 +75,7 @@ export class InputFreeing {
       await sleep(pauseMs);
     }
     if (inputs > 0) await this.audit.complete(entry._id);
-    await this.finish();
+    if (await stillLeads()) await this.finish();
     return { inputs, bytes, waiting: waiting - inputs };
   }
 

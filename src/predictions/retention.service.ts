@@ -23,11 +23,13 @@ const PAUSE_MS = 100;
 export interface RetainOptions {
   readonly graceMs?: number;
   readonly pauseMs?: number;
+  /** Ends it behind the page that it is at. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a run removed. */
 export interface RetentionReport {
-  /** False when another process is at it, or took over meanwhile. */
+  /** False when another process is at it or took over meanwhile, or when it was to end. */
   readonly finished: boolean;
   readonly records: number;
   readonly feedback: number;
@@ -73,11 +75,12 @@ export class Retention {
   async retain({
     graceMs = FREEING_GRACE_MS,
     pauseMs = PAUSE_MS,
+    signal,
   }: RetainOptions = {}): Promise<RetentionReport> {
     const report = { finished: false, ...NOTHING, inputs: 0, waiting: 0 };
-    await this.leaders.lead(WORK, async (stillLeads) => {
+    const run = async (stillLeads: () => Promise<boolean>): Promise<void> => {
       for (const { _id: model, retention } of await this.models.listRetained()) {
-        if (!retention) continue;
+        if (!retention || signal?.aborted) continue;
         const removed = await this.trim(model, retention, { pauseMs, stillLeads });
         report.records += removed.records;
         report.feedback += removed.feedback;
@@ -88,7 +91,8 @@ export class Retention {
       report.bytes += bytes;
       report.waiting = waiting;
       report.finished = await stillLeads();
-    });
+    };
+    await this.leaders.lead(WORK, run, signal);
     this.counts.add('removed', report.records);
     return report;
   }

@@ -85,7 +85,7 @@ describe('UploadReaper', () => {
     expect(await chunksOf(fileId)).toBe(1);
 
     // Unless nobody else can be writing: at the start on an embedded database.
-    expect(await reaper.reap(true)).toBe(1);
+    expect(await reaper.reap({ soleOwner: true })).toBe(1);
     expect(await chunksOf(fileId)).toBe(0);
   });
 
