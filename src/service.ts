@@ -44,6 +44,7 @@ export interface Service {
   readonly embedded: boolean;
   readonly engine: { readonly name: string; readonly why: string };
   readonly app: NestExpressApplication;
+  readonly background: BackgroundWork;
   stop(): Promise<void>;
 }
 
@@ -70,6 +71,7 @@ export async function startService(
       embedded: mongod !== null,
       engine: app.get(ModelRuntime).describe(),
       app,
+      background,
       stop: async () => {
         await drain(app.getHttpServer(), app.get(ModelRuntime), background);
         await app.close();
