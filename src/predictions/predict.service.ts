@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 
 import { StoreError } from '../common/errors';
+import { type CancelSignal } from '../common/cancel-signal';
 import { type NamedTensors } from '../common/tensor';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
@@ -37,7 +38,7 @@ export interface PredictJob<T> {
   readonly startedAtMs: number;
   /** Writes the outputs in the form of the protocol; what it throws makes the prediction a failed one. */
   readonly encode: (outputs: NamedTensors) => T;
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
 }
 
 /** The timings of an answer. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { type NamedTensors } from '../common/tensor';
@@ -23,7 +23,7 @@ export async function laidOutInput(
 }
 
 export function digestOf(content: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(content).digest('hex')}`;
+  return `sha256:${hash('sha256', content)}`;
 }
 
 /**
@@ -34,12 +34,12 @@ export function digestOf(content: Uint8Array): string {
  */
 export async function digestInTurns(content: Uint8Array): Promise<string> {
   if (content.length <= HASHED_PER_TURN) return digestOf(content);
-  const hash = createHash('sha256');
+  const sum = createHash('sha256');
   for (let at = 0; at < content.length; at += HASHED_PER_TURN) {
     if (at > 0) await nextTurn();
-    hash.update(content.subarray(at, at + HASHED_PER_TURN));
+    sum.update(content.subarray(at, at + HASHED_PER_TURN));
   }
-  return `sha256:${hash.digest('hex')}`;
+  return `sha256:${sum.digest('hex')}`;
 }
 
 function describe(tensors: NamedTensors, content: Buffer, digest: string): PredictionInput {

@@ -50,8 +50,14 @@ export function encodeTensorFile(tensors: NamedTensors): Buffer {
   const sorted = Object.entries(tensors)
     .map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, data }))
     .sort(byName);
-  const header = encodeHeader(sorted, ({ data }) => data.byteLength);
-  return Buffer.concat([header, ...sorted.map(({ data }) => data)]);
+  const dataBytes = sorted.reduce((sum, { data }) => sum + data.byteLength, 0);
+  const file = encodeHeader(sorted, ({ data }) => data.byteLength, dataBytes);
+  let at = file.length - dataBytes;
+  for (const { data } of sorted) {
+    file.set(data, at);
+    at += data.byteLength;
+  }
+  return file;
 }
 
 /**
@@ -70,28 +76,31 @@ function byName(a: TensorHeader, b: TensorHeader): number {
   return a.name < b.name ? -1 : 1;
 }
 
+/** @param room bytes to leave for the values, behind the header */
 function encodeHeader<T extends TensorHeader>(
   sorted: readonly T[],
   bytesOf: (tensor: T) => number,
+  room = 0,
 ): Buffer {
   let end = 0;
-  // Written entry by entry: an object would put names that look like numbers first.
+  // Written by hand: this runs for every prediction, and an object would put names that look like
+  // numbers first.
   const entries = sorted.map((tensor) => {
     const begin = end;
     end += bytesOf(tensor);
-    const entry: HeaderEntry = {
-      dtype: FILE_DTYPES[tensor.dtype],
-      shape: tensor.shape,
-      data_offsets: [begin, end],
-    };
-    return `${JSON.stringify(tensor.name)}:${JSON.stringify(entry)}`;
+    const { name, dtype, shape } = tensor;
+    return `${JSON.stringify(name)}:{"dtype":"${FILE_DTYPES[dtype]}","shape":[${shape.join(',')}],"data_offsets":[${begin},${end}]}`;
   });
   const json = `{${entries.join(',')}}`;
-  const padding = (ALIGNMENT - (Buffer.byteLength(json) % ALIGNMENT)) % ALIGNMENT;
-  const text = Buffer.from(json + ' '.repeat(padding));
-  const length = Buffer.alloc(LENGTH_BYTES);
-  length.writeBigUInt64LE(BigInt(text.length));
-  return Buffer.concat([length, text]);
+  const jsonBytes = Buffer.byteLength(json);
+  const headerBytes = Math.ceil(jsonBytes / ALIGNMENT) * ALIGNMENT;
+  const file = Buffer.allocUnsafe(LENGTH_BYTES + headerBytes + room);
+  file.writeUInt32LE(headerBytes, 0);
+  // The upper half of the length: no header is that long.
+  file.writeUInt32LE(0, LENGTH_BYTES / 2);
+  file.write(json, LENGTH_BYTES);
+  file.fill(' ', LENGTH_BYTES + jsonBytes, LENGTH_BYTES + headerBytes);
+  return file;
 }
 
 /**

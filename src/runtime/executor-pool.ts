@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { StoreError } from '../common/errors';
+import { type CancelSignal } from '../common/cancel-signal';
 import { type NamedTensors } from '../common/tensor';
 import { type BatchingSettings } from '../models/model.doc';
 import { type LoadableVersion } from '../models/version';
@@ -60,7 +61,7 @@ export interface PredictOptions {
   readonly deadlineMs: number;
   /** The model's own wishes; the defaults of `batch.policy.ts` otherwise. */
   readonly batching?: BatchingSettings;
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
 }
 
 export interface Prediction {
@@ -193,7 +194,7 @@ export class ExecutorPool {
       const timer = setTimeout(() => {
         this.queues.drop(job, late(job));
       }, deadlineMs);
-      signal?.addEventListener('abort', cancel, { once: true });
+      signal?.addEventListener('abort', cancel);
       if (!this.queues.add(job)) {
         job.reject(overloaded('Too many predictions are waiting', { waiting: this.queues.size }));
       } else if (signal?.aborted) cancel();

@@ -1,3 +1,4 @@
+import { type CancelSignal } from '../common/cancel-signal';
 import { type NamedTensors } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
 import { type Stackable } from './batch';
@@ -19,7 +20,7 @@ export interface Job {
   readonly limits: BatchLimits;
   readonly enqueuedAtMs: number;
   readonly deadlineAtMs: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
   readonly resolve: (result: {
     readonly outputs: NamedTensors;
     readonly queueMs: number;
