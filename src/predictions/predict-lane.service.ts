@@ -1,10 +1,11 @@
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { parse } from 'node:querystring';
 
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 
 import { type ModelRef, parseModelName, parseModelRef, parseVersion } from '../common/model-ref';
 import { ErrorFilter } from '../http/error.filter';
+import { LOGGER, type Logger } from '../http/logger';
 import { giveRequestId } from '../http/request-id';
 import { sendJson } from '../http/send-json';
 import { Metrics } from '../metrics/metrics';
@@ -39,13 +40,19 @@ export class PredictLane {
     private readonly database: DatabaseService,
     private readonly metrics: Metrics,
     private readonly errors: ErrorFilter,
+    @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
   /** Answers the request if it goes this way. @returns whether it does */
   take(request: IncomingMessage, response: ServerResponse): boolean {
     const taken = understand(request);
-    if (taken) void this.answer(taken, request, response);
-    return taken !== null;
+    if (!taken) return false;
+    this.answer(taken, request, response).catch((error: unknown) => {
+      // Not even the refusal could be written: nobody further out would notice.
+      this.logger.error({ err: error }, 'an answer could not be sent');
+      response.destroy();
+    });
+    return true;
   }
 
   private async answer(
