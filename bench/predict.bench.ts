@@ -24,6 +24,8 @@ const CONNECTIONS = [1, 8, 32, 128];
 /** A large row at 128 connections measures how fast the client writes JSON. */
 const SLOW_CONNECTIONS = [1, 8, 32];
 const IMAGE_CONNECTIONS = [1, 16];
+/** A batch that one client sends as a whole, asked of the model whose rows are neither tiny nor slow. */
+const BATCH = { rows: 32, connections: 1, of: 'conv28' };
 /** A request of a slow model takes longer than a quick one's whole load. */
 const SLOW_FACTOR = 2;
 
@@ -87,10 +89,16 @@ async function* benchModel(
     const wanted = (connections: number): boolean =>
       effort.connections?.includes(connections) !== false;
     for (const connections of (isSlow ? SLOW_CONNECTIONS : CONNECTIONS).filter(wanted)) {
-      yield await measure({ ...setting, connections, ...asJson(served) });
+      yield await measure({ ...setting, connections, rows: 1, ...asJson(served) });
+    }
+    if (name === BATCH.of && wanted(BATCH.connections)) {
+      const { rows: batchRows, connections } = BATCH;
+      const sent = asJson(served, batchRows);
+      yield await measure({ ...setting, connections, rows: batchRows, ...sent });
     }
     for (const connections of served.takesImages === true ? IMAGE_CONNECTIONS : []) {
-      if (wanted(connections)) yield await measure({ ...setting, connections, ...PHOTOGRAPH });
+      if (wanted(connections))
+        yield await measure({ ...setting, connections, rows: 1, ...PHOTOGRAPH });
     }
   } finally {
     for (const step of cleanUp.toReversed()) await step();
@@ -107,11 +115,12 @@ interface Setting extends SentBody {
   readonly peers: readonly PythonPeer[];
   readonly health: HealthWatch;
   readonly connections: number;
+  readonly rows: number;
 }
 
 async function measure(setting: Setting): Promise<Result> {
   const { service, rounds, loadMs, name, served, floors, peers, health, connections } = setting;
-  const { sent, contentType, body } = setting;
+  const { sent, contentType, body, rows } = setting;
   const over = (
     title: string,
     role: Contender['role'],
@@ -135,7 +144,7 @@ async function measure(setting: Setting): Promise<Result> {
       ours('service, recording off', 'off'),
       ...peers
         .filter((peer) => isJson || peer.takesImages)
-        .map((peer) => over(peer.title, 'peer', peer.url, isJson ? peer.asJson(served) : {})),
+        .map((peer) => over(peer.title, 'peer', peer.url, isJson ? peer.asJson(served, rows) : {})),
       ...(isJson
         ? [
             over('node:http + tfjs wasm on its one thread', 'peer', floors.wasm.url),
@@ -152,7 +161,7 @@ async function measure(setting: Setting): Promise<Result> {
     rounds,
   );
   return {
-    question: `Predictions of ${served.what}, ${sent}, one row each, ${connections} connection(s)`,
+    question: `Predictions of ${served.what}, ${sent}, ${rows === 1 ? 'one row' : `${rows} rows`} each, ${connections} connection(s)`,
     unit: 'requests/s',
     rounds,
     ...standing,

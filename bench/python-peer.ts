@@ -21,7 +21,7 @@ export interface PythonPeer {
   readonly title: string;
   readonly url: string;
   readonly takesImages: boolean;
-  readonly asJson: (served: ServedModel) => SentBody;
+  readonly asJson: (served: ServedModel, rows: number) => SentBody;
   stop(): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ interface PeerKind {
   readonly variable: string;
   readonly packages: readonly string[];
   readonly takesImages: boolean;
-  readonly asJson: (served: ServedModel) => SentBody;
+  readonly asJson: (served: ServedModel, rows: number) => SentBody;
   readonly path: string;
   readonly healthPath: string;
   /** Python's arguments; what has to stand in files is written into the folder. */

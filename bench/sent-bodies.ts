@@ -17,19 +17,19 @@ let requests = 0;
 const MARK = 0.123456789;
 
 /** Every request has an input of its own, so that every input is stored. */
-export function asJson({ row }: ServedModel): SentBody {
+export function asJson(served: ServedModel, rows = 1): SentBody {
   return {
     sent: 'JSON',
     contentType: 'application/json',
-    body: bodies({ instances: [row(MARK)] }),
+    body: bodies({ instances: marked(served, rows) }),
   };
 }
 
 /** The same in the Open Inference Protocol: one tensor, its values in one flat list. */
-export function asInference(served: ServedModel): SentBody {
-  const row = served.row(MARK);
-  const shape = [1, ...shapeOf(row)];
-  const tensor = { name: 'input', shape, datatype: 'FP32', data: [row].flat(shape.length) };
+export function asInference(served: ServedModel, rows = 1): SentBody {
+  const batch = marked(served, rows);
+  const shape = shapeOf(batch);
+  const tensor = { name: 'input', shape, datatype: 'FP32', data: batch.flat(shape.length) };
   return {
     sent: 'JSON',
     contentType: 'application/json',
@@ -54,6 +54,11 @@ export const PHOTOGRAPH: SentBody = {
   contentType: 'image/jpeg',
   body: () => Buffer.concat([photograph(), Buffer.from(String(++requests))]),
 };
+
+/** Rows of which the first is another one each time. */
+function marked({ row }: ServedModel, rows: number): unknown[] {
+  return Array.from({ length: rows }, (_, at) => row(at === 0 ? MARK : at / rows));
+}
 
 /** Written once: a large row would take the client longer than the service. */
 function bodies(request: object): () => string {
