@@ -37,6 +37,8 @@ export interface Config {
   readonly maxUploadBytes: number;
   readonly maxBodyBytes: number;
   readonly predictTimeoutMs: number;
+  /** How long an uploaded model may keep an engine that opens it for the first time. */
+  readonly openTimeoutMs: number;
   readonly defaultModel: string | undefined;
   readonly logLevel: LogLevel;
 }
@@ -68,6 +70,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     maxUploadBytes: integer(env, 'GRIDSTOW_MAX_UPLOAD_MB', 4096, 1, 1 << 20) * MIB,
     maxBodyBytes: integer(env, 'GRIDSTOW_MAX_BODY_MB', 32, 1, 1024) * MIB,
     predictTimeoutMs: integer(env, 'GRIDSTOW_PREDICT_TIMEOUT_MS', 30_000, 10, 3_600_000),
+    openTimeoutMs: integer(env, 'GRIDSTOW_OPEN_TIMEOUT_MS', 20_000, 1_000, 120_000),
     defaultModel: defaultModel(env),
     logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info'),
   };

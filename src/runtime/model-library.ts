@@ -31,10 +31,10 @@ import { Executor } from './executor';
 import { GridfsIoHandler } from './gridfs-io-handler';
 import { joinBuffers, type ModelFile, toModelFiles } from './model-artifact-files';
 import { ModelUnloadableError } from './runtime.errors';
+import { LOAD_DEADLINE_MS } from './load.policy';
 import { Sandbox } from './sandbox';
 import { TestLoad } from './test-load';
 
-const LOAD_DEADLINE_MS = 120_000;
 const PREDICT_DEADLINE_MS = 60_000;
 
 export interface LibraryOptions {

@@ -27,12 +27,10 @@ import {
 import { versionKey } from './executor-protocol';
 import { KILL_WINDOW_MS, KillLog, KILLS_ALLOWED } from './kill.policy';
 import { EngineUnavailableError, VersionHarmfulError } from './runtime.errors';
+import { LOAD_DEADLINE_MS } from './load.policy';
 import { Sandbox } from './sandbox';
 import { TestLoad } from './test-load';
 import { warmUp } from './warm-up';
-
-/** How long reading and decoding a version may take. */
-const LOAD_DEADLINE_MS = 120_000;
 
 /** What an executor may take beyond the budget for weights: Node, the engine, intermediate results. */
 const SPARE_RSS_BYTES = 1024 * 1024 * 1024;
@@ -76,7 +74,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     const startExecutor = async (engine: EngineName): Promise<Executor> =>
       await this.startExecutor(engine);
     this.sandbox = new Sandbox(startExecutor);
-    this.tests = new TestLoad(this.sandbox, LOAD_DEADLINE_MS, config.predictTimeoutMs);
+    this.tests = new TestLoad(this.sandbox, config.openTimeoutMs, config.predictTimeoutMs);
   }
 
   /** @throws EngineUnavailableError when no allowed engine starts here */

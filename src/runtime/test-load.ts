@@ -10,12 +10,14 @@ import { ENGINE_MISSING, enginesFor, LAST_RESORT, onlyEngineOf } from './engine-
 import { type EngineName } from './engines/engine';
 import { type Executor } from './executor';
 import { versionKey } from './executor-protocol';
+import { firstLoadDeadlineMs } from './load.policy';
 import {
   EngineMissingError,
   EngineUnavailableError,
   ExecutorLostError,
   InferenceFailedError,
   ModelUnloadableError,
+  PredictionDeadlineError,
 } from './runtime.errors';
 import { type Beside, type Sandbox, type Work } from './sandbox';
 import { measure, type Proof, proveModel } from './warm-up';
@@ -32,7 +34,7 @@ const REFERENCES: readonly EngineName[] = ['wasm', 'cpu'];
 export class TestLoad {
   constructor(
     private readonly sandbox: Sandbox,
-    private readonly loadDeadlineMs: number,
+    private readonly openMs: number,
     private readonly predictDeadlineMs: number,
     private readonly lastResort: EngineName | null = LAST_RESORT,
   ) {}
@@ -88,10 +90,7 @@ export class TestLoad {
   }
 
   private async prove(version: LoadableVersion, executor: Executor): Promise<Proven> {
-    const { bytes, inputs, readPaths, warnings } = await executor.load(
-      version,
-      this.loadDeadlineMs,
-    );
+    const { bytes, inputs, readPaths, warnings } = await this.open(version, executor);
     const proof = await proveModel(
       declaredOrOwn(version.signature.inputs, inputs),
       async (tensors) => await executor.predict(version, tensors, this.predictDeadlineMs),
@@ -109,6 +108,23 @@ export class TestLoad {
     };
   }
 
+  private async open(
+    version: LoadableVersion,
+    executor: Executor,
+  ): Promise<Awaited<ReturnType<Executor['load']>>> {
+    const deadlineMs = firstLoadDeadlineMs(this.openMs, version);
+    try {
+      return await executor.load(version, deadlineMs);
+    } catch (cause) {
+      if (!(cause instanceof PredictionDeadlineError)) throw cause;
+      throw new ModelUnloadableError(
+        `The ${executor.engine} engine had not opened the model after ${Math.round(deadlineMs / 1000)} s; what a graph makes of constants is computed then, so store its result instead, or allow more with GRIDSTOW_OPEN_TIMEOUT_MS`,
+        { engine: executor.engine, deadlineMs },
+        { cause },
+      );
+    }
+  }
+
   /** Compares the compiled form with the reference, beside it, and measures it when it is equal. */
   private async compare(
     version: LoadableVersion,
@@ -120,7 +136,7 @@ export class TestLoad {
     const { size, rowsApart, msPerBatch } = proof;
     const tried = await this.attempt(beside, 'onnx', true, async (executor) => {
       const measuredWith = executor.description;
-      await executor.load(named, this.loadDeadlineMs);
+      await this.open(named, executor);
       const against = await whyUnequal(
         async (inputs) => await this.answer(version, reference, inputs),
         async (inputs) => await this.answer(named, executor, inputs),
@@ -177,7 +193,8 @@ export class TestLoad {
       // It runs already: that another engine cannot, or could not now, takes nothing from it.
       const reason = isRunning ? messageOf(error) : reasonAgainst(engine, error);
       // What says nothing about the version is found out anew another time.
-      const isLasting = error instanceof StoreError && error.kind === 'invalid';
+      const isLasting =
+        error instanceof StoreError && error.kind === 'invalid' && !ranOutOfTime(error);
       const made = isLasting && measuredWith !== undefined ? { measuredWith } : {};
       return { failed: { ok: false, reason, ...made }, error };
     }
@@ -246,6 +263,10 @@ function reasonAgainst(engine: EngineName, error: unknown): string {
 function isLacking(error: unknown): boolean {
   if (!(error instanceof ModelUnloadableError)) return false;
   return error.cause instanceof InferenceFailedError || error.details['missing'] !== undefined;
+}
+
+function ranOutOfTime({ cause }: StoreError): boolean {
+  return cause instanceof PredictionDeadlineError;
 }
 
 function asSentence(text: string): string {

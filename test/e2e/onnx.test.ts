@@ -334,6 +334,46 @@ describe('an ONNX model that computes without end', () => {
   });
 });
 
+describe('an ONNX model whose constants are computed without end while it is opened', () => {
+  it('is refused at a deadline of its own, and the upload behind it is served', async () => {
+    const service = await bootService({
+      GRIDSTOW_ENGINE: 'auto',
+      GRIDSTOW_OPEN_TIMEOUT_MS: '3000',
+    });
+    try {
+      const rounds = Array.from({ length: 2_000 }, (_, index) => index);
+      const model = forgeOnnx({
+        tensors: [{ name: 'shape', type: ONNX.int64, dims: [2], longs: [2048, 2048] }],
+        inputs: [{ name: 'x', dims: ['n', 2] }],
+        nodes: [
+          { op: 'ConstantOfShape', inputs: ['shape'], outputs: ['m0'] },
+          ...rounds.map((index) => ({
+            op: 'MatMul',
+            inputs: [`m${index}`, 'm0'],
+            outputs: [`m${index + 1}`],
+          })),
+          { op: 'ReduceMax', inputs: ['m2000'], outputs: ['one'], ints: { keepdims: 0 } },
+          { op: 'Add', inputs: ['x', 'one'], outputs: ['y'] },
+        ],
+        outputs: [{ name: 'y', dims: ['n', 2] }],
+      });
+
+      const [endless, next] = await Promise.all([
+        upload(service.url, 'endless', { 'm.onnx': model }),
+        upload(service.url, 'next', { 'm.onnx': forgeOnnx() }),
+      ]);
+
+      expect([endless.status, endless.body.code]).toEqual([422, 'version_rejected']);
+      expect(endless.body.error).toMatch(
+        /The onnx engine had not opened the model after 3 s; .* GRIDSTOW_OPEN_TIMEOUT_MS/,
+      );
+      expect([next.status, next.body.engines.onnx.ok]).toEqual([201, true]);
+    } finally {
+      await service.close();
+    }
+  });
+});
+
 /** An operator that makes `x` as large as a stored shape says, and something small of the result. */
 function bySize(op: string, tensors: NonNullable<ForgedModel['tensors']>): ForgedModel {
   const nodes: ForgedNode[] = [

@@ -12,6 +12,7 @@ describe('readConfig', () => {
       maxUploadBytes: 4096 * 1024 * 1024,
       maxBodyBytes: 32 * 1024 * 1024,
       predictTimeoutMs: 30_000,
+      openTimeoutMs: 20_000,
       defaultModel: undefined,
       logLevel: 'info',
     });

@@ -6,7 +6,10 @@ const span = (first: number, last: number): string[] =>
   Array.from({ length: last - first + 1 }, (_, index) => String(first + index));
 const CASES = [...span(1, 62), '62b', ...span(63, 87), ...span(138, 141)];
 
-const rows = readFileSync(join(ROOT, 'docs/fault-cases.md'), 'utf8')
+const [numbered = '', onnx = ''] = readFileSync(join(ROOT, 'docs/fault-cases.md'), 'utf8').split(
+  '\n## ONNX models\n',
+);
+const rows = numbered
   .split('\n')
   .map((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()))
   .filter((cells) => CASES.includes(cells[1] ?? ''));
@@ -37,6 +40,13 @@ describe('docs/fault-cases.md', () => {
       }
       expect(existsSync(join(ROOT, path))).toBe(true);
       expect(cites(readFileSync(join(ROOT, path), 'utf8'), number)).toBe(true);
+    },
+  );
+
+  it.each([...onnx.matchAll(/\| `([^`]+)`: (.+?) +\|$/gm)].map(([, path, title]) => [title, path]))(
+    'says rightly that ONNX models have the test: %s',
+    (title, path) => {
+      expect(readFileSync(join(ROOT, path ?? ''), 'utf8')).toContain(`'${title ?? ''}'`);
     },
   );
 });
