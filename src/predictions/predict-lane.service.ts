@@ -69,6 +69,8 @@ export class PredictLane {
     } catch (error) {
       this.errors.refuse(error, request, response);
     }
+    // A client that went away was not served.
+    if (!response.headersSent) return;
     this.metrics.served('POST', route, response.statusCode, performance.now() - startMs);
   }
 }

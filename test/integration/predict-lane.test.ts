@@ -120,15 +120,37 @@ describe('the short way of a prediction', () => {
     expect(comparable(short)).toEqual(comparable(long));
   });
 
-  it('counts by the same route as the framework', async () => {
-    const served = async (): Promise<string[]> => {
-      const metrics = await (await fetch(`${service.url}/metrics`)).text();
-      return metrics
-        .split('\n')
-        .filter((line) => line.startsWith('gridstow_http_request_seconds_count'))
-        .filter((line) => line.includes('predict'));
-    };
+  const served = async (): Promise<string[]> => {
+    const metrics = await (await fetch(`${service.url}/metrics`)).text();
+    return metrics
+      .split('\n')
+      .filter((line) => line.startsWith('gridstow_http_request_seconds_count'))
+      .filter((line) => line.includes('predict'));
+  };
 
+  it('counts no client that went away before its answer', async () => {
+    const { hostname, port } = new URL(service.url);
+    const path = '/api/models/half/predict';
+    const headers = { ...JSON_TYPE, 'Content-Length': '1000' };
+    await send({ path });
+    const before = await served();
+
+    const request = httpRequest({ hostname, port, method: 'POST', path, headers });
+    request.on('error', () => undefined);
+    request.write(ROW);
+    await once(request, 'socket');
+    await send({ path: '/api/models/nobody/predict' });
+    const closed = new Promise((resolve) => request.once('close', resolve));
+    request.destroy();
+    await closed;
+    await send({ path: '/api/models/nobody/predict' });
+
+    expect((await served()).filter((line) => line.includes('status="200"'))).toEqual(
+      before.filter((line) => line.includes('status="200"')),
+    );
+  });
+
+  it('counts by the same route as the framework', async () => {
     await send({ path: '/api/models/half/predict' });
     await send({ path: '/api/models/half/versions/1/predict' });
     const before = await served();
