@@ -40,7 +40,8 @@ export function* groupsOf<T>(
 interface Waiting<T, R> {
   readonly item: T;
   readonly bytes: number;
-  readonly settle: (outcome: Outcome<R>) => void;
+  readonly resolve: (value: R) => void;
+  readonly reject: (cause: unknown) => void;
 }
 
 /**
@@ -64,12 +65,10 @@ export class GroupCommit<T, R = void> {
 
   /** Resolves when the item is safe; rejects with the cause that its own write failed for. */
   async add(item: T, bytes: number): Promise<R> {
-    const outcome = await new Promise<Outcome<R>>((settle) => {
-      this.waiting.push({ item, bytes, settle });
+    return await new Promise<R>((resolve, reject) => {
+      this.waiting.push({ item, bytes, resolve, reject });
       this.wake();
     });
-    if (outcome.kind === 'failed') throw outcome.cause;
-    return outcome.value;
   }
 
   /** Answers of one batch come in the same turn of the event loop: they should share a write. */
@@ -110,9 +109,10 @@ export class GroupCommit<T, R = void> {
       outcomes = group.map(() => ({ kind: 'failed', cause }));
     }
     this.underWay--;
-    group.forEach(({ settle }, place) => {
+    group.forEach(({ resolve, reject }, place) => {
       const outcome = outcomes[place];
-      settle(outcome ?? { kind: 'failed', cause: new RangeError('An item without an outcome') });
+      if (outcome?.kind === 'done') resolve(outcome.value);
+      else reject(outcome?.cause ?? new RangeError('An item without an outcome'));
     });
     this.send();
   }

@@ -9,7 +9,7 @@ import { CHUNK_BYTES, ChunkStore } from '../artifacts/chunk.store';
 import { insertGroup } from '../mongo/insert-group';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
-import { GroupCommit, groupsOf, INSERT_LIMITS, type Outcome } from './group-commit';
+import { groupsOf, type Outcome } from './group-commit';
 import { digestBytes, digestText } from './input-digest';
 import { inlineContent, toInputDoc, toStoredInput } from './input-form';
 import { renewInputs } from './old-forms';
@@ -75,10 +75,6 @@ export class InputsStore {
   private readonly large: ChunkStore;
   private readonly seen = new LRUCache<string, true>({ max: 20_000, ttl: SEEN_TTL_MS });
   private readonly saving = new Map<string, Promise<void>>();
-  private readonly small = new GroupCommit<InputDoc>(
-    async (docs) => await this.writeGroup(docs),
-    INSERT_LIMITS,
-  );
 
   constructor(
     @Inject(DATABASE) private readonly db: Db,
@@ -112,14 +108,19 @@ export class InputsStore {
   }
 
   async save(input: PredictionInput): Promise<void> {
-    const { digest } = input;
+    const { digest, bytes } = input;
+    if (bytes <= INLINE_BYTES) {
+      for (const cause of (await this.saveAll([input])).values()) throw cause;
+      return;
+    }
     if (this.seen.has(digest)) return;
     let saving = this.saving.get(digest);
     if (!saving) {
-      saving = this.saveNew(input).finally(() => this.saving.delete(digest));
+      saving = this.saveLarge(input).finally(() => this.saving.delete(digest));
       this.saving.set(digest, saving);
     }
     await saving;
+    this.seen.set(digest, true);
   }
 
   /** `save` of many, with the fewest commands. @returns what failed, by digest; never rejects */
@@ -395,15 +396,6 @@ export class InputsStore {
       )
       .toArray();
     return docs.map(({ _id, ...use }) => ({ digest: digestText(_id), ...use }));
-  }
-
-  private async saveNew(input: PredictionInput): Promise<void> {
-    if (input.bytes <= INLINE_BYTES) {
-      await this.small.add(toInputDoc(input, inlineContent(input)), input.bytes);
-    } else {
-      await this.saveLarge(input);
-    }
-    this.seen.set(input.digest, true);
   }
 
   private async saveLarge(input: PredictionInput): Promise<void> {

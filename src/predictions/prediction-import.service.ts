@@ -49,16 +49,15 @@ export class PredictionImport {
 
   private async store(imported: readonly ImportedRecord[]): Promise<void> {
     const importedAt = new Date();
-    await Promise.all(
-      imported.map(async ({ record, content }) => {
-        const { input } = record;
-        const contentType = input.contentType ?? USUAL.contentType;
-        if (content) {
-          await this.inputs.save({ ...input, contentType, bytes: content.length, content });
-        }
-        await this.predictions.insert({ ...record, importedAt });
-      }),
-    );
+    const inputs = imported.flatMap(({ record: { input }, content }) => {
+      const { contentType = USUAL.contentType } = input;
+      return content ? [{ ...input, contentType, bytes: content.length, content }] : [];
+    });
+    for (const cause of (await this.inputs.saveAll(inputs)).values()) throw cause;
+    const records = imported.map(({ record }) => ({ ...record, importedAt }));
+    for (const outcome of await this.predictions.insertAll(records)) {
+      if (outcome.kind === 'failed') throw outcome.cause;
+    }
     await this.noteErased(imported, importedAt);
     await this.feedback.giveAll(
       imported.flatMap(({ record, truth }) =>

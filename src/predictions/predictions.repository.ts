@@ -8,7 +8,7 @@ import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { type FeedbackDoc, type Truth } from './feedback.doc';
 import { joinFeedback, latestFeedback } from './feedback.repository';
-import { GroupCommit, groupsOf, INSERT_LIMITS, type Outcome } from './group-commit';
+import { groupsOf, type Outcome } from './group-commit';
 import { digestBytes } from './input-digest';
 import { toStoredInput } from './input-form';
 import { renewPredictions } from './old-forms';
@@ -77,6 +77,8 @@ const LISTED_OUTPUT_BYTES = 16 * 1024;
 /** What a document weighs beside its tensors. */
 const RECORD_BYTES = 1024;
 
+const DONE: Outcome<void> = { kind: 'done', value: undefined };
+
 /** Times in a row that a stream opens its cursor again. */
 const MAX_REOPENED = 3;
 
@@ -94,10 +96,6 @@ const LAST_SECOND = 0xffffffff;
 @Injectable()
 export class PredictionsRepository {
   private readonly predictions: Collection<PredictionDoc>;
-  private readonly inserts = new GroupCommit<PredictionDoc>(
-    async (docs) => await this.insertDocs(docs),
-    INSERT_LIMITS,
-  );
 
   constructor(
     @Inject(DATABASE) private readonly db: Db,
@@ -176,7 +174,9 @@ export class PredictionsRepository {
    * caller's, so a record can only meet itself.
    */
   async insert(record: RecordToStore): Promise<void> {
-    await this.inserts.add(toPredictionDoc(record, new ObjectId(record.id)), weigh(record));
+    for (const outcome of await this.insertAll([record])) {
+      if (outcome.kind === 'failed') throw outcome.cause;
+    }
   }
 
   /** `insert` of many, with the fewest commands. @returns what became of each; never rejects */
@@ -184,7 +184,9 @@ export class PredictionsRepository {
     const outcomes: Outcome<void>[] = [];
     for (const group of groupsOf(records, weigh)) {
       const docs = group.map((record) => toPredictionDoc(record, new ObjectId(record.id)));
-      outcomes.push(...(await this.insertDocs(docs)));
+      for (const outcome of await insertGroup(this.db, 'predictions', docs)) {
+        outcomes.push(outcome.kind === 'failed' ? outcome : DONE);
+      }
     }
     return outcomes;
   }
@@ -306,13 +308,6 @@ export class PredictionsRepository {
     const [first, second] = ends;
     if (!first || !second) return first ?? null;
     return first.toHexString() > second.toHexString() ? first : second;
-  }
-
-  private async insertDocs(docs: readonly PredictionDoc[]): Promise<readonly Outcome<void>[]> {
-    const outcomes = await insertGroup(this.db, 'predictions', docs);
-    return outcomes.map((outcome) =>
-      outcome.kind === 'failed' ? outcome : { kind: 'done', value: undefined },
-    );
   }
 
   /** Oldest first, from behind `after`; reads an index only. */

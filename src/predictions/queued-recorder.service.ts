@@ -13,7 +13,7 @@ import { DocumentRefusedError } from '../mongo/mongo.errors';
 import { type Outcome } from './group-commit';
 import { type PredictionRecord } from './prediction.doc';
 import { RecordingQueueFullError, RecordingUnavailableError } from './predictions.errors';
-import { RecordWriter } from './record-writer.service';
+import { RecordWriter, weighRecord } from './record-writer.service';
 import { type Recorder } from './recorder';
 import { RecordingCounts } from './recording-counts';
 import {
@@ -24,8 +24,6 @@ import {
 
 const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** What one document weighs beside its tensors. */
-const RECORD_BYTES = 1024;
 /** Records that are written together; as many as one command takes. */
 const GROUP = 500;
 /** How long records wait for others: nobody waits for them, and a command costs as much as 50 records. */
@@ -79,7 +77,7 @@ export class QueuedRecorder implements Recorder, OnApplicationBootstrap, BeforeA
   /** @throws RecordingQueueFullError, RecordingUnavailableError */
   async record(record: PredictionRecord): Promise<void> {
     this.counts.add('predicted');
-    const bytes = weigh(record);
+    const bytes = weighRecord(record);
     if (this.waiting >= MAX_WAITING || this.waitingBytes + bytes > MAX_WAITING_BYTES) {
       this.counts.add('dropped');
       throw new RecordingQueueFullError(
@@ -122,7 +120,7 @@ export class QueuedRecorder implements Recorder, OnApplicationBootstrap, BeforeA
     this.logger.warn({ records: recovered.length }, 'records of an earlier run are written now');
     for (const entry of recovered) {
       this.replayed.add(entry.place);
-      this.reserve(weigh(entry.record));
+      this.reserve(weighRecord(entry.record));
       this.enqueue(entry);
     }
   }
@@ -186,14 +184,7 @@ export class QueuedRecorder implements Recorder, OnApplicationBootstrap, BeforeA
       this.logger.error(said, 'a record was refused for good');
       if (!isReplayed) this.counts.add('dropped');
     } else return true;
-    this.release(weigh(record));
+    this.release(weighRecord(record));
     return false;
   }
-}
-
-function weigh({ input, outputs = {} }: PredictionRecord): number {
-  return Object.values(outputs).reduce(
-    (bytes, { data }) => bytes + data.byteLength,
-    input.bytes + RECORD_BYTES,
-  );
 }

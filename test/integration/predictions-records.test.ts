@@ -382,6 +382,27 @@ describe('group commit', () => {
     expect(await count('predictions', { _id: { $in: ids } })).toBe(8);
   });
 
+  it('fails the one record whose input the database cannot take, and keeps the others', async () => {
+    const all = Array.from({ length: 5 }, (_, n) =>
+      aRecord(predictions.newId(), {
+        // More than its length says, or it would go to the bucket.
+        input: { ...freshInput(), ...(n === 2 ? { content: Buffer.alloc(SIZE) } : {}) },
+      }),
+    );
+
+    const results = await Promise.allSettled(
+      all.map(async (record) => {
+        await recorder.record(record);
+      }),
+    );
+
+    const expected = all.map((_, n) => (n === 2 ? 'rejected' : 'fulfilled'));
+    expect(results.map(({ status }) => status)).toEqual(expected);
+    // One that nobody was told of would look like a record that lost its input.
+    const ids = all.map(({ id }) => new ObjectId(id));
+    expect(await count('predictions', { _id: { $in: ids } })).toBe(4);
+  });
+
   it('acknowledges only records that are there, whatever fails in between (138, 139)', async () => {
     const before = counts.state;
     const acknowledged: string[] = [];

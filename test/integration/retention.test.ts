@@ -389,14 +389,14 @@ describe('inputs', () => {
     const now = performance.now.bind(performance);
     let hasStoodStill = false;
     const slow = new RecordWriter(inputs, {
-      insert: async (one: PredictionRecord) => {
+      insertAll: async (some: readonly PredictionRecord[]) => {
         // The first time only: freed while the record was on its way.
         if (!hasStoodStill) {
           hasStoodStill = true;
           await service.db.collection('inputs').deleteOne({ _id: inputId(input.digest) });
           jest.spyOn(performance, 'now').mockImplementation(() => now() + 120_000);
         }
-        await predictions.insert(one);
+        return await predictions.insertAll(some);
       },
       remove: async (id: string) => {
         await predictions.remove(id);
