@@ -1,5 +1,6 @@
 import { type FaultLog, quoted } from './fault-log';
 import { type Extent, type Variable } from './keras-variables';
+import { refuseTwins } from './refuse-twins';
 import { type Shape } from './tensor-shape';
 import { type WeightEntry } from './weights-manifest';
 
@@ -33,17 +34,8 @@ function matchNames(
   path: string,
   faults: FaultLog,
 ): void {
-  const open = new Map<string, Variable>();
-  for (const variable of variables) {
-    const twin = open.get(variable.name);
-    if (twin) {
-      faults.add(
-        variable.layer.path,
-        `its weight ${quoted(variable.name)} is also the name of one at ${twin.layer.path}`,
-      );
-    }
-    open.set(variable.name, variable);
-  }
+  refuseTwins(variables, faults);
+  const open = new Map(variables.map((variable) => [variable.name, variable]));
   for (const weight of weights) {
     const variable = open.get(weight.name) ?? open.get(withoutCell(weight.name));
     if (variable) {

@@ -17,6 +17,8 @@ const REFUSED: Record<string, RegExp> = {
   lambda: /"twice" is a Lambda/,
   'norm-axis': /"n" \(Normalization\) normalises by constants/,
   resize: /"rz" \(Resizing\)/,
+  shared:
+    /"leaf" \(Dense\) stands at .*\.layers\[1\] as well.*call it in one of them only.*model\.export/,
 };
 /** Computed in less than float32 by Keras itself. */
 const COARSE: Record<string, number> = {

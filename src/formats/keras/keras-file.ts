@@ -3,6 +3,8 @@ import { inspectLayers } from '../inspect-layers';
 import { parseJsonFile } from '../json-file';
 import { asObject, isObject, type JsonObject, without } from '../json-value';
 import { type KerasModel, readKerasModel } from '../keras-model';
+import { modelVariables } from '../keras-variables';
+import { refuseTwins } from '../refuse-twins';
 import { type WeightEntry } from '../weights-manifest';
 import { refuseInnerAxes } from './flow/refuse-inner-axes';
 import { refuseLostMasks } from './flow/refuse-lost-masks';
@@ -68,6 +70,8 @@ export function planKerasFile(file: Hdf5File, job: KerasJob): KerasPlan | null {
   if (model) {
     refuseLostMasks(model, masked, faults);
     refuseInnerAxes(model, faults);
+    // Of what does not hang together the inspection tells, later on.
+    refuseTwins(modelVariables(model, new FaultLog()), faults);
   }
   faults.throwIfAny();
   if (!model) return null;

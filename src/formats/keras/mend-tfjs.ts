@@ -2,6 +2,8 @@ import { FaultLog } from '../fault-log';
 import { inspectLayers } from '../inspect-layers';
 import { asArray, asObject, type JsonObject, without } from '../json-value';
 import { readKerasModel } from '../keras-model';
+import { modelVariables } from '../keras-variables';
+import { refuseTwins } from '../refuse-twins';
 import { type InspectedFile } from '../artifact-format';
 import { checkWeightsManifest, type WeightEntry } from '../weights-manifest';
 import { refuseInnerAxes } from './flow/refuse-inner-axes';
@@ -47,6 +49,7 @@ export function mendTfjs(
   if (layers) {
     refuseLostMasks(layers, masked, faults);
     refuseInnerAxes(layers, faults);
+    refuseTwins(modelVariables(layers, new FaultLog()), faults);
   }
   const groupsOfFiles = asArray(model['weightsManifest']).map(asObject);
   const specs = groupsOfFiles.flatMap(({ weights: list }) => asArray(list).map(asObject));
