@@ -293,6 +293,32 @@ describe('inputs', () => {
     expect(await chunks.countDocuments({ files_id: young })).toBe(1);
   });
 
+  it('stay for one record beside inputs of thousands, and go without any', async () => {
+    const model = await aModel();
+    const [popular, unused] = [anInput(), anInput()];
+    // Some of them are found behind the popular one, whatever the order.
+    const rare = Array.from({ length: 10 }, () => anInput());
+    const repository = service.service.app.get(PredictionsRepository);
+    // More than are looked at together.
+    const used = [...Array.from({ length: 4_200 }, () => popular), ...rare];
+    const outcomes = await repository.insertAll(
+      used.map((input) => aRecord(repository.newId(), { model, input })),
+    );
+    expect(outcomes.every(({ kind }) => kind === 'done')).toBe(true);
+    const inputs = service.service.app.get(InputsStore);
+    await inputs.saveAll([popular, ...rare, unused]);
+
+    await retention.retain({ ...AT_ONCE, graceMs: 60_000 });
+    const kept = [popular, ...rare].map(({ digest }) => inputId(digest));
+    const marked = { unusedSince: { $exists: true }, _id: { $in: kept } };
+    expect(await service.db.collection('inputs').countDocuments(marked as never)).toBe(0);
+    await retention.retain(AT_ONCE);
+
+    expect(await stored(popular.digest)).toBe(true);
+    for (const { digest } of rare) expect(await stored(digest)).toBe(true);
+    expect(await stored(unused.digest)).toBe(false);
+  });
+
   it('stay when they are used again after their last record went', async () => {
     const inputs = service.service.app.get(InputsStore);
     const model = await aModel({ maxAgeDays: 10 });
