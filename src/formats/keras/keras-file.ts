@@ -14,6 +14,7 @@ import { KerasTooLargeError } from './keras.errors';
 import { describeModel } from './layers-files';
 import { rewriteTopology } from './rewrite-topology';
 import { namesByLayer, namesByPlace, type NamedWeight, type OriginalClass } from './weight-names';
+import { floorVariances } from './variance-floor';
 import { FLOAT_TYPES, toFloat32 } from './widen';
 
 /** Read and handed over at a time. */
@@ -102,13 +103,15 @@ export function planKerasFile(file: Hdf5File, job: KerasJob): KerasPlan | null {
 
 /** The weights in the order of the description, as float32. */
 export function* readWeights(file: Hdf5File, plan: KerasPlan): Generator<Uint8Array> {
-  for (const { source, tensor } of plan.weights) {
+  for (const { source, tensor, isVariance } of plan.weights) {
     const [rows = 1, ...row] = tensor.shape;
     const rowBytes = row.reduce((product, size) => product * size, tensor.elementBytes);
     const step = Math.max(1, Math.floor(PIECE_BYTES / Math.max(1, rowBytes)));
     for (let from = 0; from < rows; from += step) {
       const bytes = file.read(source, tensor, from, Math.min(rows, from + step));
-      if (bytes.length > 0) yield toFloat32(bytes, tensor.type);
+      if (bytes.length === 0) continue;
+      const floats = toFloat32(bytes, tensor.type);
+      yield isVariance ? floorVariances(floats) : floats;
     }
   }
 }
@@ -130,7 +133,7 @@ function oldNames(
     const group = `${OLD_ROOT}/${layer.name}`;
     const sources = listNames(file, group);
     const names = namesByLayer([layer], sources, originalClass, `${path}: ${group}`, faults);
-    return names.map(({ source, name }) => ({ source: `${group}/${source}`, name }));
+    return names.map((weight) => ({ ...weight, source: `${group}/${weight.source}` }));
   });
 }
 

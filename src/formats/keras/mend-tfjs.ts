@@ -10,7 +10,16 @@ import { refuseInnerAxes } from './flow/refuse-inner-axes';
 import { refuseLostMasks } from './flow/refuse-lost-masks';
 import { describeModel } from './layers-files';
 import { rewriteTopology } from './rewrite-topology';
+import { VarianceFloor } from './variance-floor';
 import { namesByLayer, namesByPlace, type OriginalClass } from './weight-names';
+
+/** Bytes of one weight, and whether they stay. */
+interface WeightSpan {
+  readonly bytes: number;
+  readonly isKept: boolean;
+  /** The variance of a Normalization, as float32. */
+  readonly isVariance: boolean;
+}
 
 /** A converted model after the rewrites, and which of the uploaded bytes are still its weights. */
 export interface MendedModel {
@@ -18,8 +27,8 @@ export interface MendedModel {
   readonly weightBytes: number;
   /** Shards of the upload, in the order of the manifest, relative to its folder. */
   readonly shards: readonly string[];
-  /** For each weight in the order of the shards: its bytes, and whether it stays. */
-  readonly spans: readonly { readonly bytes: number; readonly isKept: boolean }[];
+  /** For each weight in the order of the shards. */
+  readonly spans: readonly WeightSpan[];
 }
 
 const PLACED = /^(.*\/vars)\/\d+$/;
@@ -28,7 +37,8 @@ const NOT_OF_THE_MODEL = /^(?:optimizer|metrics|_?compile_\w+)\/|(?:^|\/)seed_ge
 
 /**
  * Mends a layers model that the converter made from a file of Keras 3, which TensorFlow.js would
- * not load. Bytes of weights are not touched, so quantised ones stay what they are.
+ * not load. Bytes of weights are not touched, so quantised ones stay what they are; only variances
+ * of a Normalization, where they are float32, are floored as Keras does when it computes.
  *
  * @throws InvalidArtifactError with every fault
  */
@@ -77,6 +87,14 @@ export function mendTfjs(
   inspectLayers(topology, renamed, entry, faults);
   faults.throwIfAny();
 
+  const floats = specs.filter(
+    ({ dtype, quantization }) => dtype === 'float32' && quantization === undefined,
+  );
+  const plain = new Set(floats.map(({ name }) => name));
+  const variances = new Set(
+    named.flatMap(({ source, isVariance }) => (isVariance && plain.has(source) ? [source] : [])),
+  );
+
   const { generatedBy } = model;
   const weightBytes = kept.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   return {
@@ -94,6 +112,7 @@ export function mendTfjs(
     spans: weights.map(({ name, storedBytes }) => ({
       bytes: storedBytes,
       isKept: names.has(name),
+      isVariance: variances.has(name),
     })),
   };
 }
@@ -103,6 +122,7 @@ export async function* keptBytes(
   shards: AsyncIterable<Uint8Array>,
   spans: MendedModel['spans'],
 ): AsyncGenerator<Uint8Array> {
+  const floor = new VarianceFloor();
   const open = spans.values();
   let span = open.next().value;
   let left = span?.bytes ?? 0;
@@ -114,7 +134,7 @@ export async function* keptBytes(
       }
       if (!span) return;
       const part = piece.subarray(0, left);
-      if (span.isKept) yield part;
+      if (span.isKept) yield span.isVariance ? floor.push(part) : part;
       piece = piece.subarray(part.length);
       left -= part.length;
     }

@@ -8,7 +8,13 @@ export interface NamedWeight {
   /** Name in Keras: of a dataset, or in the manifest that a converter wrote. */
   readonly source: string;
   readonly name: string;
+  /** The variance of a Normalization, which a BatchNormalization takes otherwise (`floorVariances`). */
+  readonly isVariance: boolean;
 }
+
+/** Of a Normalization: its third weight only counts what it was adapted to. */
+const DROPPED = 1;
+const VARIANCE = /\/moving_variance$/;
 
 export type OriginalClass = (layer: KerasLayer) => string;
 
@@ -45,7 +51,8 @@ export function namesByPlace(
       return;
     }
     const names = layerVariables(layer, layer.name, faults).map(({ name }) => name);
-    const dropped = isNormalization(layer, originalClass) ? 1 : 0;
+    const isNormalization = originalClass(layer) === 'Normalization';
+    const dropped = isNormalization ? DROPPED : 0;
     const groups = variableGroups(layer, at, faults);
     let next = 0;
     for (const { path, variables } of groups) {
@@ -58,7 +65,12 @@ export function namesByPlace(
         return;
       }
       for (let place = 0; place < variables; place++) {
-        weights.push({ source: `${path}/${place}`, name: names[next++] ?? '' });
+        const name = names[next++] ?? '';
+        weights.push({
+          source: `${path}/${place}`,
+          name,
+          isVariance: isNormalization && VARIANCE.test(name),
+        });
       }
     }
   };
@@ -122,7 +134,8 @@ export function namesByLayer(
   }
   return [...leaves.values()].flatMap((layer) => {
     const names = layerVariables(layer, layer.name, faults).map(({ name }) => name);
-    const dropped = isNormalization(layer, originalClass) ? 1 : 0;
+    const isNormalization = originalClass(layer) === 'Normalization';
+    const dropped = isNormalization ? DROPPED : 0;
     const own = found.get(layer) ?? [];
     if (own.length !== names.length + dropped) {
       faults.add(
@@ -131,7 +144,11 @@ export function namesByLayer(
       );
       return [];
     }
-    return names.map((name, index) => ({ source: own[index] ?? '', name }));
+    return names.map((name, index) => ({
+      source: own[index] ?? '',
+      name,
+      isVariance: isNormalization && VARIANCE.test(name),
+    }));
   });
 }
 
@@ -142,11 +159,6 @@ function leavesOf(layers: readonly KerasLayer[]): Map<string, KerasLayer> {
     else for (const [name, leaf] of leavesOf(layer.model.layers)) leaves.set(name, leaf);
   }
   return leaves;
-}
-
-/** Its third weight only counts what it was adapted to. */
-function isNormalization(layer: KerasLayer, originalClass: OriginalClass): boolean {
-  return originalClass(layer) === 'Normalization';
 }
 
 /** As Keras makes the name of a group from the name of a class. */

@@ -6,9 +6,7 @@ import {
   type Rewriting,
   titleOf,
 } from '../topology-json';
-
-/** Keras divides by no less than 1e-7; under the root, that is this. */
-const EPSILON = 1e-14;
+import { NORMALIZATION_EPSILON } from '../variance-floor';
 
 /**
  * TensorFlow.js has no Normalization. Its arithmetic is that of a BatchNormalization without gamma
@@ -30,7 +28,7 @@ export function rewriteNormalization(layer: LayerDraft, notes: Rewriting): void 
     dtype: 'float32',
     axis: -1,
     momentum: 0.99,
-    epsilon: EPSILON,
+    epsilon: NORMALIZATION_EPSILON,
     center: false,
     scale: false,
   });
