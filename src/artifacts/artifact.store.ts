@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 
@@ -13,10 +14,10 @@ import {
 } from './artifact';
 import { ArtifactCorruptError } from './artifact.errors';
 import { ArtifactWriter, type WriterOptions } from './artifact-writer';
-import { BlobStore, MAX_BLOB_BYTES } from './blob.store';
-import { CodecError } from './codec/codec.errors';
-import { type RunningFile, type SegmentCodec } from './codec/segment.codec';
-import { type Shared, SharedMemory } from './codec/shared-memory';
+import { BlobStore, type EncodedBlobs, MAX_BLOB_BYTES } from './blob.store';
+import { StoredSegmentError } from './codec/codec.errors';
+import { type EncodedSegment, type RunningFile, type SegmentCodec } from './codec/segment.codec';
+import { SharedMemory } from './codec/shared-memory';
 import { sealFiles } from './seal-files';
 import { type UploadClaims } from './upload-claims.port';
 
@@ -25,6 +26,9 @@ const GROUP_BYTES = 8 * 1024 * 1024;
 
 /** Queries that are under way while the bytes of one are decoded: the database prepares one as another travels. */
 const FETCHED_AHEAD = 2;
+
+/** Queries whose bytes a thread has before it is done with the ones before: it never waits. */
+const DECODED_AHEAD = 1;
 
 /** Memory of segments that is kept for the next upload: fresh memory costs more than copying into it. */
 const KEPT_SEGMENTS = 8;
@@ -118,11 +122,11 @@ export class ArtifactStore {
    * @throws ArtifactCorruptError naming the blob
    */
   async verifySegments(segments: readonly SegmentRef[]): Promise<void> {
-    await drained(
-      this.decodeEach(segments, async (segment, encoded, base) => {
-        assertSegment(segment, await this.codec.hashDecoded(encoded, segment.rawBytes, base));
-      }),
+    const decoding = this.decodeGroups(
+      segments,
+      async (group) => await this.codec.decodeEach(group, 'digest'),
     );
+    for await (const { segment, decoded } of decoding) assertSegment(segment, decoded.sha256);
   }
 
   /**
@@ -151,12 +155,13 @@ export class ArtifactStore {
   /** Raw bytes of blobs that are no differences, by hex id; each fits in a segment. */
   async readBlobs(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Uint8Array>> {
     const raws = new Map<string, Uint8Array>();
-    const decoding = this.decodeEach(refs, async ({ blob, rawBytes }, encoded) => {
-      const raw = new Uint8Array(rawBytes);
-      await this.codec.decode(encoded, raw);
-      raws.set(blob.toHexString(), raw);
-    });
-    await drained(decoding);
+    const decoding = this.decodeGroups(
+      refs,
+      async (group) => await this.codec.decodeEach(group, 'bytes'),
+    );
+    for await (const { segment, decoded } of decoding) {
+      raws.set(segment.blob.toHexString(), decoded.bytes);
+    }
     return raws;
   }
 
@@ -183,15 +188,13 @@ export class ArtifactStore {
     let start = 0;
     // What decodes piece by piece is slower than the database: one query ahead is enough.
     for await (const { group, encoded } of this.fetchGroups(ref.segments, 1)) {
-      const bases = await this.openBases(group, encoded);
       for (const segment of group) {
         const length = segment.rawBytes;
         const range = { start, end: start + length };
         const own = roomFor(range) ? undefined : new Uint8Array(length);
         // Room that is gone meanwhile has no bytes, which no segment fits.
         const target = (): Uint8Array => own ?? roomFor(range) ?? NOTHING;
-        const base = baseOf(segment, bases);
-        await translated(segment, this.codec.decode(bytesOf(segment, encoded), target(), base));
+        await translated([segment], this.codec.decode(encodedOf(segment, encoded), target()));
         digest.update(target());
         if (held) yield held;
         held = own ? { length, bytes: own } : { length };
@@ -217,19 +220,17 @@ export class ArtifactStore {
       }
       at += segment.rawBytes;
     }
-    const decoding = this.decodeEach(touched, async (segment, encoded, base) => {
-      const file = this.codec.openFile(segment.rawBytes, 'segments');
-      try {
-        const raw = await file.decode(encoded, segment.rawBytes, base);
-        assertSegment(segment, (await file.end()).sha256);
-        return raw;
-      } finally {
-        file.close();
-      }
-    });
-    for await (const raw of decoding) {
-      yield raw.subarray(Math.max(0, start - first), Math.min(raw.length, end - first));
-      first += raw.length;
+    const decoding = this.decodeGroups(
+      touched,
+      async (group) => await this.codec.decodeEach(group, 'both'),
+    );
+    for await (const { segment, decoded } of decoding) {
+      assertSegment(segment, decoded.sha256);
+      yield decoded.bytes.subarray(
+        Math.max(0, start - first),
+        Math.min(segment.rawBytes, end - first),
+      );
+      first += segment.rawBytes;
     }
   }
 
@@ -258,35 +259,37 @@ export class ArtifactStore {
     }
   }
 
-  private decodeInto(
+  private async *decodeInto(
     file: RunningFile,
     segments: readonly SegmentRef[],
   ): AsyncGenerator<Uint8Array> {
-    return this.decodeEach(
-      segments,
-      async ({ rawBytes }, encoded, base) => await file.decode(encoded, rawBytes, base),
-    );
+    const decoding = this.decodeGroups(segments, async (group) => await file.decode(group));
+    for await (const { decoded } of decoding) yield decoded;
   }
 
   /**
-   * What `decode` makes of each segment, in order. It is called in order as well, before the
-   * results of those before are there: that is the order of the file.
+   * What `decode` makes of segments, in order. It is called in order as well, before it is done
+   * with those before: that is the order of the file.
    */
-  private async *decodeEach<T>(
+  private async *decodeGroups<T>(
     segments: readonly SegmentRef[],
-    decode: (segment: SegmentRef, encoded: Uint8Array, base?: Uint8Array) => Promise<T>,
-  ): AsyncGenerator<T> {
-    for await (const { group, encoded } of this.fetchGroups(segments)) {
-      const bases = await this.openBases(group, encoded);
-      const decoding = group.map((segment) => {
-        const decoded = decode(segment, bytesOf(segment, encoded), baseOf(segment, bases));
-        return handled(translated(segment, decoded));
-      });
-      try {
-        for (const decoded of decoding) yield await decoded;
-      } finally {
-        await Promise.allSettled(decoding);
+    decode: (group: readonly EncodedSegment[]) => Promise<readonly T[]>,
+  ): AsyncGenerator<DecodedOf<T>> {
+    const decoding: Promise<readonly DecodedOf<T>[]>[] = [];
+    try {
+      for await (const { group, encoded } of this.fetchGroups(segments)) {
+        const decoded = decode(group.map((segment) => encodedOf(segment, encoded)));
+        decoding.push(handled(paired(group, translated(group, decoded))));
+        if (decoding.length <= DECODED_AHEAD) continue;
+        yield* (await decoding[0]) ?? [];
+        decoding.shift();
       }
+      for (let next = decoding[0]; next; next = decoding[0]) {
+        yield* await next;
+        decoding.shift();
+      }
+    } finally {
+      await Promise.allSettled(decoding);
     }
   }
 
@@ -307,11 +310,7 @@ export class ArtifactStore {
         const encoded = await next.encoded;
         coming.shift();
         fetchNext();
-        try {
-          yield { group: next.group, encoded };
-        } finally {
-          for (const { release } of encoded.values()) release();
-        }
+        yield { group: next.group, encoded };
       }
     } finally {
       await Promise.allSettled(coming.map(({ encoded }) => encoded));
@@ -322,24 +321,13 @@ export class ArtifactStore {
     const refs = group.flatMap((segment) => (segment.base ? [segment, segment.base] : [segment]));
     return await this.blobs.fetch(refs);
   }
-
-  /** Raw bytes of what segments are differences to, by hex id. */
-  private async openBases(group: readonly SegmentRef[], encoded: EncodedBlobs): Promise<RawBlobs> {
-    const bases = new Map(
-      group.flatMap(({ base }) => (base ? [[base.blob.toHexString(), base]] : [])),
-    );
-    const opened = [...bases].map(async ([id, base]) => {
-      const raw = new Uint8Array(base.rawBytes);
-      await translated(base, this.codec.decode(bytesOf(base, encoded), raw));
-      return [id, raw] as const;
-    });
-    return new Map(await allOf(opened));
-  }
 }
 
-/** Encoded bytes of blobs by hex id, and the raw bytes of some. */
-type EncodedBlobs = ReadonlyMap<string, Shared>;
-type RawBlobs = ReadonlyMap<string, Uint8Array>;
+/** A segment, and what was made of it. */
+interface DecodedOf<T> {
+  readonly segment: SegmentRef;
+  readonly decoded: T;
+}
 
 interface FetchedGroup {
   readonly group: readonly SegmentRef[];
@@ -353,12 +341,22 @@ interface ComingGroup {
 
 const NOTHING = new Uint8Array(0);
 
-function bytesOf({ blob }: BlobRef, encoded: EncodedBlobs): Uint8Array {
-  return encoded.get(blob.toHexString())?.bytes ?? NOTHING;
+function encodedOf({ blob, rawBytes, base }: SegmentRef, encoded: EncodedBlobs): EncodedSegment {
+  const piecesOf = (id: ObjectId): readonly Uint8Array[] => encoded.get(id.toHexString()) ?? [];
+  return { pieces: piecesOf(blob), rawBytes, ...(base && { base: piecesOf(base.blob) }) };
 }
 
-function baseOf({ base }: SegmentRef, bases: RawBlobs): Uint8Array | undefined {
-  return base && bases.get(base.blob.toHexString());
+async function paired<T>(
+  group: readonly SegmentRef[],
+  work: Promise<readonly T[]>,
+): Promise<DecodedOf<T>[]> {
+  const all = await work;
+  assert(all.length === group.length, 'each segment gives one result');
+  return all.map((decoded, index) => {
+    const segment = group[index];
+    assert(segment);
+    return { segment, decoded };
+  });
 }
 
 /** Goes through to the end, where only that matters. */
@@ -366,19 +364,15 @@ async function drained(steps: AsyncGenerator): Promise<void> {
   for (let next = await steps.next(); next.done !== true;) next = await steps.next();
 }
 
-/** Like `Promise.all`, but fails only when nothing is under way any more that uses what it was given. */
-async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(work);
-  return await Promise.all(work);
-}
-
 /** What the codec finds damaged, as damage to the blob. */
-async function translated<T>({ blob }: BlobRef, work: Promise<T>): Promise<T> {
+async function translated<T>(group: readonly SegmentRef[], work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
-    if (!(cause instanceof CodecError)) throw cause;
-    throw new ArtifactCorruptError(cause.message, { blob: blob.toHexString() }, { cause });
+    if (!(cause instanceof StoredSegmentError)) throw cause;
+    const segment = group[cause.index];
+    const damaged = cause.isInBase ? segment?.base : segment;
+    throw new ArtifactCorruptError(cause.message, { blob: damaged?.blob.toHexString() }, { cause });
   }
 }
 

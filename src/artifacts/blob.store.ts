@@ -14,7 +14,6 @@ import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { type BlobRef, SEGMENT_BYTES } from './artifact';
 import { ArtifactCorruptError, ArtifactWriteError } from './artifact.errors';
 import { BLOB_CLAIM_INDEX } from './bucket-schema';
-import { type Shared, SharedMemory } from './codec/shared-memory';
 
 /** How the bytes of a blob are encoded; docs and readers go by this name. */
 export const BLOB_CODEC = 'gridstow-blocks-1';
@@ -30,9 +29,6 @@ const CHUNK_BYTES = 1024 * 1024 + 1024;
 
 /** Bytes that one insert carries at most, so that several can be on their way side by side. */
 const INSERT_BYTES = 2 * CHUNK_BYTES;
-
-/** Blobs that are put together in memory of which threads need no copy; kept for the next. */
-const KEPT_BUFFERS = 6;
 
 /** Collection `artifacts.files`: what GridFS knows about a blob. */
 export interface BlobDoc {
@@ -72,6 +68,9 @@ export interface EncodedBlob {
   readonly blob: ObjectId;
   readonly encoded: Uint8Array;
 }
+
+/** Encoded bytes of blobs by hex id, in pieces that follow on each other. */
+export type EncodedBlobs = ReadonlyMap<string, readonly Uint8Array[]>;
 
 /** A blob whose chunk is written, and what its files document will say. */
 export interface UnsealedBlob extends BlobRef {
@@ -124,7 +123,6 @@ function idsOfUpload(uploadId: ObjectId): { readonly $gte: ObjectId; readonly $l
 export class BlobStore {
   private readonly files: Collection<BlobDoc>;
   private readonly chunks: Collection<ChunkDoc>;
-  private readonly memory = new SharedMemory(KEPT_BUFFERS);
 
   constructor(db: Db, bucket = 'artifacts') {
     this.files = db.collection(`${bucket}.files`);
@@ -198,12 +196,12 @@ export class BlobStore {
   }
 
   /**
-   * Fetches the encoded bytes of blobs with one query. Whoever has decoded them gives the memory
-   * back with `release`.
+   * Fetches the encoded bytes of blobs with one query, as views of the database's replies: nobody
+   * else has them, so they can change hands.
    *
    * @throws ArtifactCorruptError when chunks are missing, doubled, or of another size
    */
-  async fetch(refs: readonly BlobRef[]): Promise<ReadonlyMap<string, Shared>> {
+  async fetch(refs: readonly BlobRef[]): Promise<EncodedBlobs> {
     const blobs = new Map(refs.map((ref) => [ref.blob.toHexString(), ref]));
     const parts = new Map<string, Uint8Array[]>();
     const cursor = this.chunks
@@ -224,9 +222,7 @@ export class BlobStore {
       const found = (parts.get(id) ?? []).reduce((sum, { length }) => sum + length, 0);
       if (found !== storedBytes) throw broken(id);
     }
-    const fetched = new Map<string, Shared>();
-    for (const [id, pieces] of parts) fetched.set(id, this.joined(pieces));
-    return fetched;
+    return parts;
   }
 
   /** Blobs in the order of their ids, from behind `after`. */
@@ -366,18 +362,6 @@ export class BlobStore {
       blobs: freed.length,
       storedBytes: freed.reduce((sum, { length }) => sum + length, 0),
     };
-  }
-
-  private joined(pieces: readonly Uint8Array[]): Shared {
-    const [only] = pieces;
-    if (only && pieces.length === 1) return { bytes: only, release: () => undefined };
-    const joined = this.memory.take(pieces.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      joined.bytes.set(piece, at);
-      at += piece.length;
-    }
-    return joined;
   }
 
   /** How many chunks stand under each id; reads the index only. */

@@ -1,5 +1,6 @@
 import { MongoClient, type MongoClientOptions } from 'mongodb';
 
+import { guardReplies } from './reply-guard';
 import { guardWrites } from './write-guard';
 
 export interface ConnectOptions {
@@ -16,6 +17,7 @@ export interface ConnectOptions {
  */
 export function createClient(uri: string, options: ConnectOptions): MongoClient {
   guardWrites();
+  guardReplies();
   const settings: MongoClientOptions = {
     appName: options.appName,
     readConcernLevel: 'majority',

@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto';
 
-import { decodeSegment } from './segment-decoder';
-import { type FileEnd, type FileParts, type RunningFile } from './segment.codec';
+import { Scratch } from './scratch';
+import {
+  type EncodedSegment,
+  type FileEnd,
+  type FileParts,
+  type RunningFile,
+} from './segment.codec';
+import { decodeStored } from './stored-segment';
 
 const NOTHING = new Uint8Array(0);
+
+const scratch = new Scratch();
 
 /** A file on the calling thread, decoded straight to where its bytes are to stand. */
 export class InlineFile implements RunningFile {
@@ -18,23 +26,18 @@ export class InlineFile implements RunningFile {
     this.whole = parts === 'whole' ? new Uint8Array(rawBytes) : NOTHING;
   }
 
-  decodeNow(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Uint8Array<ArrayBuffer> {
-    const isWhole = this.parts === 'whole';
-    const raw = isWhole
-      ? this.whole.subarray(this.at, this.at + rawBytes)
-      : new Uint8Array(rawBytes);
-    decodeSegment(encoded, raw, base);
-    this.hash.update(raw);
-    this.at += rawBytes;
-    return this.parts === 'segments' ? raw : NOTHING;
+  decodeNow(segments: readonly EncodedSegment[]): Uint8Array<ArrayBuffer>[] {
+    return segments.map((segment, index) => {
+      const raw = this.roomFor(segment.rawBytes);
+      decodeStored(segment, raw, index);
+      this.hash.update(raw);
+      this.at += segment.rawBytes;
+      return this.parts === 'segments' ? raw : NOTHING;
+    });
   }
 
-  async decode(
-    encoded: Uint8Array,
-    rawBytes: number,
-    base?: Uint8Array,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    return await Promise.resolve(this.decodeNow(encoded, rawBytes, base));
+  async decode(segments: readonly EncodedSegment[]): Promise<readonly Uint8Array<ArrayBuffer>[]> {
+    return await Promise.resolve(this.decodeNow(segments));
   }
 
   endNow(): FileEnd {
@@ -47,5 +50,16 @@ export class InlineFile implements RunningFile {
 
   close(): void {
     // Nothing to let go of.
+  }
+
+  private roomFor(rawBytes: number): Uint8Array<ArrayBuffer> {
+    switch (this.parts) {
+      case 'whole':
+        return this.whole.subarray(this.at, this.at + rawBytes);
+      case 'segments':
+        return new Uint8Array(rawBytes);
+      case 'none':
+        return scratch.take(rawBytes);
+    }
   }
 }

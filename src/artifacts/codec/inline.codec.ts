@@ -1,14 +1,16 @@
-import { hashDecoded } from './hash-decoded';
 import { InlineFile } from './inline-file';
-import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
 import {
+  type DecodedParts,
+  type DecodedSegment,
+  type EncodedSegment,
   type FileParts,
   type RunningFile,
   type SegmentCodec,
   type SegmentHint,
 } from './segment.codec';
 import { sha256 } from './sha256';
+import { decodeEachNow, decodeStored } from './stored-segment';
 
 /** Works on the calling thread: for executors and the library, which have nothing else to do meanwhile. */
 export class InlineCodec implements SegmentCodec {
@@ -20,14 +22,17 @@ export class InlineCodec implements SegmentCodec {
     return await Promise.resolve(encodeSegment(raw, hint));
   }
 
-  async decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void> {
+  async decode(segment: EncodedSegment, target: Uint8Array): Promise<void> {
     // At once, before memory that the target is a view of can move; what it throws still rejects.
-    decodeSegment(encoded, target, base);
+    decodeStored(segment, target);
     await Promise.resolve();
   }
 
-  async hashDecoded(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Promise<string> {
-    return await Promise.resolve(hashDecoded(encoded, rawBytes, base));
+  async decodeEach(
+    segments: readonly EncodedSegment[],
+    wanted: DecodedParts,
+  ): Promise<readonly DecodedSegment[]> {
+    return await Promise.resolve(decodeEachNow(segments, wanted));
   }
 
   openFile(rawBytes: number, parts: FileParts): RunningFile {

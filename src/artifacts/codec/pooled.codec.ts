@@ -3,14 +3,15 @@ import { type ResourceLimits } from 'node:worker_threads';
 
 import { entryPath } from '../../common/entry-path';
 import { ThreadPool } from '../../common/thread-pool';
-import { CodecError, CodecUnavailableError } from './codec.errors';
-import { hashDecoded } from './hash-decoded';
+import { CodecUnavailableError } from './codec.errors';
 import { InlineFile } from './inline-file';
-import { PooledFile } from './pooled-file';
-import { decodeSegment } from './segment-decoder';
+import { assertSound, PooledFile } from './pooled-file';
 import { encodeSegment } from './segment-encoder';
-import { type SegmentJob, type SegmentResult } from './segment-job';
+import { buffersOf, type SegmentJob, type SegmentResult } from './segment-job';
 import {
+  type DecodedParts,
+  type DecodedSegment,
+  type EncodedSegment,
   type FileParts,
   type RunningFile,
   type SegmentCodec,
@@ -18,6 +19,7 @@ import {
 } from './segment.codec';
 import { sha256 } from './sha256';
 import { type Shared, SharedMemory } from './shared-memory';
+import { decodeEachNow, decodeStored } from './stored-segment';
 
 /** Below these a hand-over to a thread costs more than the work; encoding tries out several ways. */
 const INLINE_BYTES = 64 * 1024;
@@ -50,7 +52,7 @@ export class PooledCodec implements SegmentCodec {
   async hash(raw: Uint8Array): Promise<string> {
     if (raw.length <= INLINE_BYTES) return sha256(raw);
     return await this.sharing([raw, undefined], async ([bytes]) => {
-      const result = await this.run({ kind: 'hash', raw: bytes });
+      const result = await this.threads.run({ kind: 'hash', raw: bytes });
       return 'hash' in result ? result.hash : fail();
     });
   }
@@ -59,43 +61,39 @@ export class PooledCodec implements SegmentCodec {
     if (raw.length <= INLINE_ENCODE_BYTES) return encodeSegment(raw, hint);
     return await this.sharing([raw, hint.base], async ([bytes, base]) => {
       const { dtype } = hint;
-      const result = await this.run({ kind: 'encode', raw: bytes, dtype, base });
+      const result = await this.threads.run({ kind: 'encode', raw: bytes, dtype, base });
       return 'encoded' in result ? result.encoded : fail();
     });
   }
 
-  async decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void> {
+  async decode(segment: EncodedSegment, target: Uint8Array): Promise<void> {
     if (target.length <= INLINE_BYTES) {
-      decodeSegment(encoded, target, base);
+      decodeStored(segment, target);
       return;
     }
-    await this.sharing([encoded, base], async ([bytes, sharedBase]) => {
-      const isShared = target.buffer instanceof SharedArrayBuffer;
-      const made = isShared ? undefined : this.memory.take(target.length);
-      const shared = made?.bytes ?? target;
-      try {
-        await this.run({ kind: 'decode', encoded: bytes, target: shared, base: sharedBase });
-        if (made) target.set(shared);
-      } finally {
-        made?.release();
-      }
-    });
+    const { pieces, rawBytes, base } = segment;
+    // Copies, since what a thread is given is gone.
+    const copy = { pieces: pieces.map(copied), rawBytes, ...(base && { base: base.map(copied) }) };
+    const [decoded] = await this.decodeEach([copy], 'bytes');
+    target.set(decoded?.bytes ?? fail());
   }
 
-  async hashDecoded(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Promise<string> {
-    if (rawBytes <= INLINE_BYTES) return hashDecoded(encoded, rawBytes, base);
-    return await this.sharing([encoded, base], async ([bytes, sharedBase]) => {
-      const job = { encoded: bytes, rawBytes, base: sharedBase };
-      const result = await this.run({ kind: 'hash-decoded', ...job });
-      return 'hash' in result ? result.hash : fail();
-    });
+  async decodeEach(
+    segments: readonly EncodedSegment[],
+    wanted: DecodedParts,
+  ): Promise<readonly DecodedSegment[]> {
+    const bytes = segments.reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+    if (bytes <= INLINE_BYTES) return decodeEachNow(segments, wanted);
+    const job: SegmentJob = { kind: 'decode-each', segments, wanted };
+    const result = assertSound(await this.threads.run(job, buffersOf(segments)));
+    return 'decoded' in result ? result.decoded : fail();
   }
 
   openFile(rawBytes: number, parts: FileParts): RunningFile {
     if (rawBytes <= INLINE_BYTES) return new InlineFile(rawBytes, parts);
     const thread = this.fileThreads[this.nextFileThread++ % this.fileThreads.length];
     assert(thread);
-    return new PooledFile(thread, this.memory, rawBytes, parts);
+    return new PooledFile(thread, rawBytes, parts);
   }
 
   async close(): Promise<void> {
@@ -119,12 +117,6 @@ export class PooledCodec implements SegmentCodec {
       for (const { release } of held) release();
     }
   }
-
-  private async run(job: SegmentJob): Promise<SegmentResult> {
-    const result = await this.threads.run(job);
-    if ('corrupt' in result) throw new CodecError(result.corrupt);
-    return result;
-  }
 }
 
 function openThreads(threads: number): ThreadPool<SegmentJob, SegmentResult> {
@@ -136,6 +128,10 @@ function openThreads(threads: number): ThreadPool<SegmentJob, SegmentResult> {
     resourceLimits: THREAD_LIMITS,
     lost: (message, cause) => new CodecUnavailableError(message, {}, { cause }),
   });
+}
+
+function copied(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.from(bytes);
 }
 
 function fail(): never {

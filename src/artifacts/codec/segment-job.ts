@@ -1,6 +1,16 @@
-import { type FileEnd, type FileParts, type WeightDtype } from './segment.codec';
+import {
+  type DecodedParts,
+  type DecodedSegment,
+  type EncodedSegment,
+  type FileEnd,
+  type FileParts,
+  type WeightDtype,
+} from './segment.codec';
 
-/** What the service's thread asks a codec thread to do; all views are of shared memory. */
+/**
+ * What the service's thread asks a codec thread to do. Views are of shared memory, but for those
+ * of encoded segments, which change hands.
+ */
 export type SegmentJob =
   | { readonly kind: 'hash'; readonly raw: Uint8Array }
   | {
@@ -10,16 +20,9 @@ export type SegmentJob =
       readonly base: Uint8Array | undefined;
     }
   | {
-      readonly kind: 'decode';
-      readonly encoded: Uint8Array;
-      readonly target: Uint8Array;
-      readonly base: Uint8Array | undefined;
-    }
-  | {
-      readonly kind: 'hash-decoded';
-      readonly encoded: Uint8Array;
-      readonly rawBytes: number;
-      readonly base: Uint8Array | undefined;
+      readonly kind: 'decode-each';
+      readonly segments: readonly EncodedSegment[];
+      readonly wanted: DecodedParts;
     }
   /** A file is on the thread that opened it, until its end. */
   | {
@@ -31,18 +34,31 @@ export type SegmentJob =
   | {
       readonly kind: 'file-decode';
       readonly file: number;
-      readonly encoded: Uint8Array;
-      readonly rawBytes: number;
-      readonly base: Uint8Array | undefined;
+      readonly segments: readonly EncodedSegment[];
     }
   | { readonly kind: 'file-end'; readonly file: number };
 
 export type SegmentResult =
   | { readonly opened: true }
-  | { readonly decodedTo: Uint8Array<ArrayBuffer> }
+  | { readonly decodedTo: readonly Uint8Array<ArrayBuffer>[] }
   | { readonly end: FileEnd }
   | { readonly lost: true }
   | { readonly hash: string }
   | { readonly encoded: Uint8Array<ArrayBuffer> }
-  | { readonly decoded: true }
-  | { readonly corrupt: string };
+  | { readonly decoded: readonly DecodedSegment[] }
+  | { readonly corrupt: string; readonly index: number; readonly isInBase: boolean };
+
+/** Below that a buffer may be one of many small ones, and a copy costs nothing. */
+const LARGE_BUFFER_BYTES = 64 * 1024;
+
+/** The memory of encoded segments that goes to the thread that is to decode them. */
+export function buffersOf(segments: readonly EncodedSegment[]): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { pieces, base = [] } of segments) {
+    for (const { buffer } of [...pieces, ...base]) {
+      const isShared = buffer instanceof SharedArrayBuffer;
+      if (!isShared && buffer.byteLength >= LARGE_BUFFER_BYTES) buffers.add(buffer);
+    }
+  }
+  return [...buffers];
+}

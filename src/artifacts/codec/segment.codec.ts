@@ -20,6 +20,25 @@ export interface SegmentHint {
   readonly base?: Uint8Array;
 }
 
+/** A segment as it is stored. */
+export interface EncodedSegment {
+  /** What `SegmentCodec.encode` gave, in pieces that follow on each other. */
+  readonly pieces: readonly Uint8Array[];
+  readonly rawBytes: number;
+  /** The same of the base, where there is one; it is as long, raw, and no difference itself. */
+  readonly base?: readonly Uint8Array[];
+}
+
+/** What is wanted of segments that are decoded each for itself. */
+export type DecodedParts = 'bytes' | 'digest' | 'both';
+
+/** What was not wanted is empty. */
+export interface DecodedSegment {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** SHA-256 of the raw bytes, lowercase hex. */
+  readonly sha256: string;
+}
+
 /** What is wanted of a file beside its digest. */
 export type FileParts = 'segments' | 'whole' | 'none';
 
@@ -33,15 +52,12 @@ export interface FileEnd {
 /** A file whose segments are decoded one behind the other, in the order of the calls. */
 export interface RunningFile {
   /**
-   * Gives the raw bytes where parts are `segments`; else nothing.
+   * Gives the raw bytes of each where parts are `segments`; else nothing. Takes the memory of the
+   * pieces over.
    *
-   * @throws CodecError as `SegmentCodec.decode` does; then nothing more comes of the file
+   * @throws StoredSegmentError as `SegmentCodec.decode` does; then nothing more comes of the file
    */
-  decode(
-    encoded: Uint8Array,
-    rawBytes: number,
-    base?: Uint8Array,
-  ): Promise<Uint8Array<ArrayBuffer>>;
+  decode(segments: readonly EncodedSegment[]): Promise<readonly Uint8Array<ArrayBuffer>[]>;
   end(): Promise<FileEnd>;
   /** Lets go of it, finished or not. */
   close(): void;
@@ -50,9 +66,10 @@ export interface RunningFile {
 /**
  * Hashes, encodes and decodes segments of artifact files; the bytes are those of docs/blob-format.md.
  *
- * No call takes memory over: views of any buffer may be passed, must stay unchanged until the
- * promise settles, and are the caller's again afterwards. Views of a `SharedArrayBuffer` reach
- * another thread without a copy, all others with one. Every call is independent of all others.
+ * Views of any buffer may be passed, must stay unchanged until the promise settles, and are the
+ * caller's again afterwards; where a call takes memory over, nobody else may need what is in the
+ * same buffers. Views of a `SharedArrayBuffer` reach another thread without a copy, and so does
+ * what is taken over. Every call is independent of all others.
  */
 export interface SegmentCodec {
   /** SHA-256 of the bytes, lowercase hex. */
@@ -60,19 +77,21 @@ export interface SegmentCodec {
   /** Encodes; the result is at most one byte longer than `raw`. */
   encode(raw: Uint8Array, hint?: SegmentHint): Promise<Uint8Array>;
   /**
-   * Decodes into `target`, whose length must be that of the raw bytes. `base` is what `encode` was
-   * given. Damage that leaves the format intact shows in the digest of the raw bytes only, which
-   * the caller compares.
+   * Decodes into `target`, whose length must be that of the raw bytes. Damage that leaves the
+   * format intact shows in the digest of the raw bytes only, which the caller compares.
    *
-   * @throws CodecError when the bytes encode no segment of that length
+   * @throws StoredSegmentError when the bytes encode no segment of that length
    */
-  decode(encoded: Uint8Array, target: Uint8Array, base?: Uint8Array): Promise<void>;
+  decode(segment: EncodedSegment, target: Uint8Array): Promise<void>;
   /**
-   * SHA-256 of what would be decoded, of which nothing is given out.
+   * Decodes segments each for itself, and takes the memory of the pieces over.
    *
-   * @throws CodecError as `decode` does
+   * @throws StoredSegmentError as `decode` does, for the first that is damaged
    */
-  hashDecoded(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): Promise<string>;
+  decodeEach(
+    segments: readonly EncodedSegment[],
+    wanted: DecodedParts,
+  ): Promise<readonly DecodedSegment[]>;
   /** Begins a file of so many bytes. */
   openFile(rawBytes: number, parts: FileParts): RunningFile;
   close(): Promise<void>;

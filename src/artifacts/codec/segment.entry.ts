@@ -1,13 +1,12 @@
 import { parentPort } from 'node:worker_threads';
 
 import { type Numbered } from '../../common/thread-pool';
-import { CodecError } from './codec.errors';
-import { hashDecoded } from './hash-decoded';
+import { StoredSegmentError } from './codec.errors';
 import { InlineFile } from './inline-file';
-import { decodeSegment } from './segment-decoder';
 import { encodeSegment } from './segment-encoder';
 import { type SegmentJob, type SegmentResult } from './segment-job';
 import { sha256 } from './sha256';
+import { decodeEachNow } from './stored-segment';
 
 const files = new Map<number, InlineFile>();
 
@@ -29,11 +28,8 @@ function run(job: SegmentJob): SegmentResult {
           encoded: encodeSegment(job.raw, { ...(dtype && { dtype }), ...(base && { base }) }),
         };
       }
-      case 'decode':
-        decodeSegment(job.encoded, job.target, job.base);
-        return { decoded: true };
-      case 'hash-decoded':
-        return { hash: hashDecoded(job.encoded, job.rawBytes, job.base) };
+      case 'decode-each':
+        return { decoded: decodeEachNow(job.segments, job.wanted) };
       case 'file-open':
         files.set(job.file, new InlineFile(job.rawBytes, job.parts));
         return { opened: true };
@@ -46,8 +42,9 @@ function run(job: SegmentJob): SegmentResult {
       }
     }
   } catch (error) {
-    if (error instanceof CodecError) return { corrupt: error.message };
-    throw error;
+    if (!(error instanceof StoredSegmentError)) throw error;
+    const { message, index, isInBase } = error;
+    return { corrupt: message, index, isInBase };
   }
 }
 
@@ -55,7 +52,7 @@ function decodeInFile(job: SegmentJob & { readonly kind: 'file-decode' }): Segme
   const file = files.get(job.file);
   // Without it, what comes behind has no place in the file, so nothing comes of it any more.
   files.delete(job.file);
-  const decodedTo = file?.decodeNow(job.encoded, job.rawBytes, job.base);
+  const decodedTo = file?.decodeNow(job.segments);
   if (!file || !decodedTo) return { lost: true };
   files.set(job.file, file);
   return { decodedTo };
@@ -63,13 +60,13 @@ function decodeInFile(job: SegmentJob & { readonly kind: 'file-decode' }): Segme
 
 /** What was made for the other side alone; nothing at all is not made for anybody. */
 function handedOver(content: SegmentResult): ArrayBuffer[] {
-  const made =
-    'encoded' in content
-      ? content.encoded.buffer
-      : 'decodedTo' in content
-        ? content.decodedTo.buffer
-        : 'end' in content
-          ? content.end.bytes
-          : undefined;
-  return made && made.byteLength > 0 ? [made] : [];
+  const made = new Set(madeOf(content));
+  return [...made].filter(({ byteLength }) => byteLength > 0);
+}
+
+function madeOf(content: SegmentResult): readonly ArrayBuffer[] {
+  if ('encoded' in content) return [content.encoded.buffer];
+  if ('decodedTo' in content) return content.decodedTo.map(({ buffer }) => buffer);
+  if ('decoded' in content) return content.decoded.map(({ bytes: { buffer } }) => buffer);
+  return 'end' in content ? [content.end.bytes] : [];
 }

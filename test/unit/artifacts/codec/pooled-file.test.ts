@@ -2,7 +2,6 @@ import { CodecUnavailableError } from '../../../../src/artifacts/codec/codec.err
 import { PooledFile } from '../../../../src/artifacts/codec/pooled-file';
 import { encodeSegment } from '../../../../src/artifacts/codec/segment-encoder';
 import { type SegmentJob, type SegmentResult } from '../../../../src/artifacts/codec/segment-job';
-import { SharedMemory } from '../../../../src/artifacts/codec/shared-memory';
 import { sha256 } from '../../../../src/artifacts/codec/sha256';
 import { entryPath } from '../../../../src/common/entry-path';
 import { ThreadPool } from '../../../../src/common/thread-pool';
@@ -16,21 +15,20 @@ describe('PooledFile', () => {
       lost: (message, cause) => new CodecUnavailableError(message, {}, { cause }),
     });
     const raw = new Uint8Array(100_000);
-    const open = (): PooledFile =>
-      new PooledFile(thread, new SharedMemory(1), 2 * raw.length, 'whole');
-    const encoded = encodeSegment(raw);
+    const open = (): PooledFile => new PooledFile(thread, 2 * raw.length, 'whole');
+    const segments = [{ pieces: [encodeSegment(raw)], rawBytes: raw.length }];
     const file = open();
-    await file.decode(encoded, raw.length);
+    await file.decode(segments);
 
     // A job that no thread can do ends the one that is given it.
-    const unknown = { kind: 'decode' } as unknown as SegmentJob;
+    const unknown = { kind: 'hash' } as unknown as SegmentJob;
     await expect(thread.run(unknown)).rejects.toBeInstanceOf(CodecUnavailableError);
     const other = open();
-    await other.decode(encoded, raw.length);
+    await other.decode(segments);
 
-    await expect(file.decode(encoded, raw.length)).rejects.toBeInstanceOf(CodecUnavailableError);
+    await expect(file.decode(segments)).rejects.toBeInstanceOf(CodecUnavailableError);
     await expect(file.end()).rejects.toBeInstanceOf(CodecUnavailableError);
-    await other.decode(encoded, raw.length);
+    await other.decode(segments);
     expect((await other.end()).sha256).toBe(sha256(new Uint8Array(2 * raw.length)));
     await thread.close();
   });

@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto';
 import { CodecError, CodecUnavailableError } from '../../../../src/artifacts/codec/codec.errors';
 import { InlineCodec } from '../../../../src/artifacts/codec/inline.codec';
 import { PooledCodec } from '../../../../src/artifacts/codec/pooled.codec';
-import { type SegmentCodec } from '../../../../src/artifacts/codec/segment.codec';
+import {
+  type EncodedSegment,
+  type SegmentCodec,
+} from '../../../../src/artifacts/codec/segment.codec';
 import { randomNumbers } from '../../../support/random-numbers';
 
 function weights(count: number, seed: number): Uint8Array {
@@ -22,6 +25,23 @@ function shared(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
+/** A copy that can be given away, in pieces of one buffer as the database sends them. */
+function stored(encoded: Uint8Array, rawBytes: number, base?: Uint8Array): EncodedSegment {
+  return { pieces: inPieces(encoded), rawBytes, ...(base && { base: inPieces(base) }) };
+}
+
+function inPieces(encoded: Uint8Array): Uint8Array[] {
+  const [gap, half] = [7, Math.floor(encoded.length / 2)];
+  const reply = new Uint8Array(encoded.length + 3 * gap).fill(0xa5);
+  const pieces = [
+    reply.subarray(gap, gap + half),
+    reply.subarray(2 * gap + half, 2 * gap + encoded.length),
+  ];
+  pieces[0]!.set(encoded.subarray(0, half));
+  pieces[1]!.set(encoded.subarray(half));
+  return pieces;
+}
+
 describe.each([
   ['InlineCodec', () => new InlineCodec()],
   ['PooledCodec', () => new PooledCodec(2)],
@@ -38,7 +58,8 @@ describe.each([
     const raw = weights(Math.ceil(bytes / 4), 1).subarray(0, bytes);
     const target = new Uint8Array(bytes);
 
-    await codec.decode(await codec.encode(raw, { dtype: 'float32' }), target);
+    const encoded = await codec.encode(raw, { dtype: 'float32' });
+    await codec.decode(stored(encoded, bytes), target);
 
     expect(Buffer.compare(target, raw)).toBe(0);
     expect(await codec.hash(raw)).toBe(sha256(raw));
@@ -49,16 +70,20 @@ describe.each([
     const base = weights(300_000, 2).fill(7, 0, 1_000);
     const before = [Uint8Array.from(raw), Uint8Array.from(base)];
     const encoded = await codec.encode(raw, { base });
-    const encodedBefore = Uint8Array.from(encoded);
+    const encodedBase = await codec.encode(base);
+    const segment = { pieces: [encoded], rawBytes: raw.length, base: [encodedBase] };
+    const encodedBefore = [encoded, encodedBase].map((bytes) => Uint8Array.from(bytes));
     const target = new Uint8Array(raw.length);
 
-    await codec.decode(encoded, target, base);
+    await codec.decode(segment, target);
 
     expect(Buffer.compare(target, raw)).toBe(0);
     expect([raw, base].map((bytes, index) => Buffer.compare(bytes, before[index]!))).toEqual([
       0, 0,
     ]);
-    expect(Buffer.compare(encoded, encodedBefore)).toBe(0);
+    expect(
+      [encoded, encodedBase].map((bytes, index) => Buffer.compare(bytes, encodedBefore[index]!)),
+    ).toEqual([0, 0]);
   });
 
   it('takes shared memory as well, and decodes into it', async () => {
@@ -66,9 +91,14 @@ describe.each([
     const base = shared(weights(300_000, 4));
     const target = shared(new Uint8Array(raw.length));
 
-    await codec.decode(shared(await codec.encode(raw, { base })), target, base);
+    const encoded = shared(await codec.encode(raw, { base }));
+    const encodedBase = shared(await codec.encode(base));
+    const segment = { pieces: [encoded], rawBytes: raw.length, base: [encodedBase] };
+    await codec.decode(segment, target);
+    const [decoded] = await codec.decodeEach([segment], 'bytes');
 
     expect(Buffer.compare(target, raw)).toBe(0);
+    expect(Buffer.compare(decoded!.bytes, raw)).toBe(0);
     expect(await codec.hash(raw)).toBe(await codec.hash(Uint8Array.from(raw)));
   });
 
@@ -78,7 +108,7 @@ describe.each([
     const decoded = await Promise.all(
       raws.map(async (raw) => {
         const target = new Uint8Array(raw.length);
-        await codec.decode(await codec.encode(raw), target);
+        await codec.decode(stored(await codec.encode(raw), raw.length), target);
         return target;
       }),
     );
@@ -89,20 +119,75 @@ describe.each([
   });
 
   it.each([1_000, 1_000_000])('refuses %p bytes that were cut short (19)', async (bytes) => {
-    const encoded = await codec.encode(weights(bytes / 4, 5));
+    const sound = await codec.encode(weights(bytes / 4, 5));
+    const cut = (): EncodedSegment => stored(sound.subarray(0, sound.length - 100), bytes);
 
-    const cut = encoded.subarray(0, encoded.length - 100);
-    await expect(codec.decode(cut, new Uint8Array(bytes))).rejects.toBeInstanceOf(CodecError);
-    await expect(codec.hashDecoded(cut, bytes)).rejects.toBeInstanceOf(CodecError);
+    await expect(codec.decode(cut(), new Uint8Array(bytes))).rejects.toBeInstanceOf(CodecError);
+    await expect(codec.decodeEach([stored(sound, bytes), cut()], 'both')).rejects.toMatchObject({
+      code: 'block_corrupt',
+      index: 1,
+      isInBase: false,
+    });
   });
 
-  it.each([0, 1_000, 1_000_000])('hashes %p bytes without giving them out', async (bytes) => {
-    const raw = weights(bytes / 4, 6);
-    const base = weights(bytes / 4, 7);
+  it.each([1_000, 1_000_000])('tells damage to a base of %p bytes apart (19)', async (bytes) => {
+    const [raw, base] = [weights(bytes / 4, 5), weights(bytes / 4, 6)];
     const encoded = await codec.encode(raw, { base });
+    const cut = (await codec.encode(base)).subarray(1);
 
-    expect(await codec.hashDecoded(await codec.encode(raw), bytes)).toBe(sha256(raw));
-    expect(await codec.hashDecoded(encoded, bytes, base)).toBe(sha256(raw));
+    const file = codec.openFile(bytes, 'whole');
+    const damaged = { code: 'block_corrupt', index: 0, isInBase: true };
+    await expect(file.decode([stored(encoded, bytes, cut)])).rejects.toMatchObject(damaged);
+    await expect(codec.decodeEach([stored(encoded, bytes, cut)], 'digest')).rejects.toMatchObject(
+      damaged,
+    );
+  });
+
+  it.each([0, 1_000, 1_000_000])('gives of %p bytes what is wanted only', async (bytes) => {
+    const [raw, base] = [weights(bytes / 4, 6), weights(bytes / 4, 7)];
+    const [alone, difference, encodedBase] = await Promise.all([
+      codec.encode(raw),
+      codec.encode(raw, { base }),
+      codec.encode(base),
+    ]);
+    const segments = (): EncodedSegment[] => [
+      stored(difference, bytes, encodedBase),
+      stored(alone, bytes),
+    ];
+
+    const digests = await codec.decodeEach(segments(), 'digest');
+    const both = await codec.decodeEach(segments(), 'both');
+    const raws = await codec.decodeEach(segments(), 'bytes');
+
+    expect(digests.map((one) => [one.sha256, one.bytes.length])).toEqual([
+      [sha256(raw), 0],
+      [sha256(raw), 0],
+    ]);
+    expect(both.map((one) => [one.sha256, Buffer.compare(one.bytes, raw)])).toEqual([
+      [sha256(raw), 0],
+      [sha256(raw), 0],
+    ]);
+    expect(raws.map((one) => [one.sha256, Buffer.compare(one.bytes, raw)])).toEqual([
+      ['', 0],
+      ['', 0],
+    ]);
+  });
+
+  it('decodes many segments of one buffer, the same one twice among them', async () => {
+    const raws = [1, 2, 3].map((seed) => weights(100_000 * seed, seed));
+    const encoded = await Promise.all(raws.map(async (raw) => await codec.encode(raw)));
+    const reply = Buffer.concat(encoded);
+    let at = 0;
+    const segments = encoded.map(({ length }, index) => ({
+      pieces: [reply.subarray(at, (at += length))],
+      rawBytes: raws[index]!.length,
+    }));
+
+    const decoded = await codec.decodeEach([...segments, segments[0]!], 'bytes');
+
+    expect(decoded.map(({ bytes }, index) => Buffer.compare(bytes, raws[index % 3]!))).toEqual([
+      0, 0, 0, 0,
+    ]);
   });
 
   describe('openFile', () => {
@@ -117,8 +202,11 @@ describe.each([
       const whole = Buffer.concat(raws);
       const file = codec.openFile(whole.length, 'whole');
 
-      const decoding = raws.map(({ length }, index) => file.decode(encoded[index]!, length));
-      expect((await Promise.all(decoding)).map(({ length }) => length)).toEqual(raws.map(() => 0));
+      const segments = raws.map(({ length }, index) => stored(encoded[index]!, length));
+      const decoding = [file.decode(segments.slice(0, 2)), file.decode(segments.slice(2))];
+      expect((await Promise.all(decoding)).flat().map(({ length }) => length)).toEqual(
+        raws.map(() => 0),
+      );
 
       const { sha256: digest, bytes } = await file.end();
       expect(Buffer.compare(Buffer.from(bytes), whole)).toBe(0);
@@ -134,13 +222,15 @@ describe.each([
       const whole = Buffer.concat(raws);
       const file = codec.openFile(whole.length, 'segments');
 
+      const encodedBase = await codec.encode(base);
+
       const parts = await Promise.all(
         raws.map(({ length }, index) =>
-          file.decode(encoded[index]!, length, index === 0 ? base : undefined),
+          file.decode([stored(encoded[index]!, length, index === 0 ? encodedBase : undefined)]),
         ),
       );
 
-      expect(parts.map((part, index) => Buffer.compare(part, raws[index]!))).toEqual(
+      expect(parts.flat().map((part, index) => Buffer.compare(part, raws[index]!))).toEqual(
         raws.map(() => 0),
       );
       const { sha256: digest, bytes } = await file.end();
@@ -153,7 +243,7 @@ describe.each([
       const encoded = await Promise.all(raws.map(async (raw) => await codec.encode(raw)));
       const files = raws.map(({ length }) => codec.openFile(2 * length, 'none'));
       const decode = async (index: number): Promise<void> => {
-        await files[index]!.decode(encoded[index]!, raws[index]!.length);
+        await files[index]!.decode([stored(encoded[index]!, raws[index]!.length)]);
       };
 
       await Promise.all([decode(0), decode(1), decode(2), decode(0)]);
@@ -181,14 +271,27 @@ describe('PooledCodec', () => {
     await expect(late).rejects.toBeInstanceOf(CodecUnavailableError);
   });
 
+  it('takes the memory of what it decodes over, and so copies nothing', async () => {
+    const codec = new PooledCodec(1);
+    const raw = weights(100_000, 1);
+    const segment = stored(await codec.encode(raw), raw.length);
+    const other = stored(await codec.encode(raw), raw.length);
+
+    await codec.openFile(raw.length, 'whole').decode([segment]);
+    await codec.decodeEach([other], 'digest');
+
+    expect([...segment.pieces, ...other.pieces].map(({ length }) => length)).toEqual([0, 0, 0, 0]);
+    await codec.close();
+  });
+
   it('makes nothing of a file of which a segment could not be decoded', async () => {
     const codec = new PooledCodec(1);
     const raw = weights(100_000, 1);
     const encoded = await codec.encode(raw);
     const file = codec.openFile(2 * raw.length, 'whole');
 
-    const damaged = file.decode(encoded.subarray(1), raw.length);
-    const next = file.decode(encoded, raw.length);
+    const damaged = file.decode([stored(encoded.subarray(1), raw.length)]);
+    const next = file.decode([stored(encoded, raw.length)]);
 
     await expect(damaged).rejects.toBeInstanceOf(CodecError);
     await expect(next).rejects.toBeInstanceOf(CodecUnavailableError);
@@ -201,7 +304,7 @@ describe('PooledCodec', () => {
     const codec = new PooledCodec(1);
     const raw = weights(100_000, 1);
     const file = codec.openFile(raw.length, 'whole');
-    await file.decode(await codec.encode(raw), raw.length);
+    await file.decode([stored(await codec.encode(raw), raw.length)]);
     await codec.close();
 
     await expect(file.end()).rejects.toBeInstanceOf(CodecUnavailableError);
