@@ -21,11 +21,11 @@ import { SharedMemory } from './codec/shared-memory';
 import { sealFiles } from './seal-files';
 import { type UploadClaims } from './upload-claims.port';
 
-/** What one query fetches: enough to hide the round trip, little enough to be held three times. */
+/**
+ * What one query fetches: enough to hide the round trip, little enough to be held three times. The
+ * database prepares one while a thread decodes another and has a third before it.
+ */
 const GROUP_BYTES = 8 * 1024 * 1024;
-
-/** Queries that are under way while the bytes of one are decoded: the database prepares one as another travels. */
-const FETCHED_AHEAD = 2;
 
 /** Queries whose bytes a thread has before it is done with the ones before: it never waits. */
 const DECODED_AHEAD = 1;
@@ -186,8 +186,7 @@ export class ArtifactStore {
     const digest = createHash('sha256');
     let held: Piece | undefined;
     let start = 0;
-    // What decodes piece by piece is slower than the database: one query ahead is enough.
-    for await (const { group, encoded } of this.fetchGroups(ref.segments, 1)) {
+    for await (const { group, encoded } of this.fetchGroups(ref.segments)) {
       for (const segment of group) {
         const length = segment.rawBytes;
         const range = { start, end: start + length };
@@ -282,11 +281,11 @@ export class ArtifactStore {
         decoding.push(handled(paired(group, translated(group, decoded))));
         if (decoding.length <= DECODED_AHEAD) continue;
         yield* (await decoding[0]) ?? [];
-        decoding.shift();
+        void decoding.shift();
       }
       for (let next = decoding[0]; next; next = decoding[0]) {
         yield* await next;
-        decoding.shift();
+        void decoding.shift();
       }
     } finally {
       await Promise.allSettled(decoding);
@@ -294,32 +293,23 @@ export class ArtifactStore {
   }
 
   /** The encoded bytes of segments, group by group; the next ones travel meanwhile. */
-  private async *fetchGroups(
-    segments: readonly SegmentRef[],
-    queriesAhead = FETCHED_AHEAD,
-  ): AsyncGenerator<FetchedGroup> {
-    const waiting = inGroups(segments);
-    const coming: ComingGroup[] = [];
-    const fetchNext = (): void => {
-      const group = waiting.shift();
-      if (group) coming.push({ group, encoded: handled(this.fetchGroup(group)) });
-    };
-    for (let ahead = 0; ahead < queriesAhead; ahead++) fetchNext();
+  private async *fetchGroups(segments: readonly SegmentRef[]): AsyncGenerator<FetchedGroup> {
+    let coming: Promise<FetchedGroup> | undefined;
     try {
-      for (let next = coming[0]; next; next = coming[0]) {
-        const encoded = await next.encoded;
-        coming.shift();
-        fetchNext();
-        yield { group: next.group, encoded };
+      for (const group of inGroups(segments)) {
+        const before = coming;
+        coming = handled(this.fetchGroup(group));
+        if (before) yield await before;
       }
+      if (coming) yield await coming;
     } finally {
-      await Promise.allSettled(coming.map(({ encoded }) => encoded));
+      await Promise.allSettled([coming]);
     }
   }
 
-  private async fetchGroup(group: readonly SegmentRef[]): Promise<EncodedBlobs> {
+  private async fetchGroup(group: readonly SegmentRef[]): Promise<FetchedGroup> {
     const refs = group.flatMap((segment) => (segment.base ? [segment, segment.base] : [segment]));
-    return await this.blobs.fetch(refs);
+    return { group, encoded: await this.blobs.fetch(refs) };
   }
 }
 
@@ -332,11 +322,6 @@ interface DecodedOf<T> {
 interface FetchedGroup {
   readonly group: readonly SegmentRef[];
   readonly encoded: EncodedBlobs;
-}
-
-interface ComingGroup {
-  readonly group: readonly SegmentRef[];
-  readonly encoded: Promise<EncodedBlobs>;
 }
 
 const NOTHING = new Uint8Array(0);

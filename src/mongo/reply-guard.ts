@@ -23,8 +23,9 @@ export function guardReplies(): void {
     'mongodb/lib/cmap/wire_protocol/responses',
   ) as { readonly MongoDBResponse: { readonly prototype: Reply } };
   const { prototype } = MongoDBResponse;
-  const property = Object.getOwnPropertyDescriptor(prototype, '$clusterTime');
-  const read = property?.get as ((this: Reply) => Reply['$clusterTime']) | undefined;
+  const property = Object.getOwnPropertyDescriptor(prototype, '$clusterTime') as
+    { readonly get?: (this: Reply) => Reply['$clusterTime'] } | undefined;
+  const read = property?.get;
   assert(read, 'This release of the driver keeps the cluster time in another way');
 
   Object.defineProperty(prototype, '$clusterTime', {
