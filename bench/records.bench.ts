@@ -4,6 +4,7 @@ import { type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
 
 import { createClient } from '../src/mongo/connect';
 import { type NamedTensors } from '../src/common/tensor';
+import { valuesOf } from '../src/common/tensor-values';
 import { Schema } from '../src/mongo/schema';
 import { FeedbackRepository } from '../src/predictions/feedback.repository';
 import { InputsStore } from '../src/predictions/inputs.store';
@@ -16,7 +17,6 @@ import {
 } from '../src/predictions/predictions.repository';
 import { RecordWriter } from '../src/predictions/record-writer.service';
 import { decodeTensorFile } from '../src/predictions/tensor-file';
-import { valuesOf } from '../src/predictions/tensor-values';
 import { alternate, type Contender, type Sample } from './alternate';
 import { type Bench } from './bench';
 import { mebibytes } from './bench-models';

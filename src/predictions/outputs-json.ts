@@ -1,6 +1,7 @@
 import { StoreError } from '../common/errors';
 import { type NamedTensors, type Signature, type Tensor } from '../common/tensor';
-import { jsonSlice, type TensorValues, valuesOf } from './tensor-values';
+import { type TensorValues, valuesOf } from '../common/tensor-values';
+import { jsonSlice } from './tensor-json';
 
 /** An output without one entry per row, asked for row by row. */
 export class OutputNotPerRowError extends StoreError {

@@ -10,7 +10,7 @@ import {
   type RecordedTimings,
   type TensorHeader,
 } from './prediction.doc';
-import { flatJson, type JsonElement } from './tensor-values';
+import { flatJson, type JsonElement } from './tensor-json';
 import { type ScoredLabel } from './top-labels';
 
 /** A tensor as a record shows it: `values` flat and row-major, absent in lists. */

@@ -1,6 +1,6 @@
 import { type DType, elementCount, type NamedTensors, type Signature } from '../common/tensor';
+import { isNumbers, type Numbers, valuesOf } from '../common/tensor-values';
 import { inOrder } from './outputs-json';
-import { isNumbers, type Numbers, valuesOf } from './tensor-values';
 
 /** A label of the version with the score that its model gave. */
 export interface ScoredLabel {

@@ -1,9 +1,9 @@
 import { type Signature } from '../common/tensor';
+import { valuesOf } from '../common/tensor-values';
 import { inOrder } from '../predictions/outputs-json';
 import { outputsOf } from '../predictions/prediction-proof';
 import { type Prediction } from '../predictions/prediction.doc';
 import { type Truth } from '../predictions/feedback.doc';
-import { valuesOf } from '../predictions/tensor-values';
 import { mayBeScores } from '../predictions/top-labels';
 
 /** What a version document says that it takes to read its outputs. */

@@ -1,5 +1,5 @@
 import { type NamedTensors, type Tensor } from '../common/tensor';
-import { isNumbers, valuesOf } from '../predictions/tensor-values';
+import { isNumbers, valuesOf } from '../common/tensor-values';
 import { type ScoredLabel } from '../predictions/top-labels';
 import {
   type Agreement,

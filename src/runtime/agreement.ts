@@ -1,4 +1,5 @@
 import { type NamedTensors, type Tensor } from '../common/tensor';
+import { isFloats, isNumbers, valuesOf } from '../common/tensor-values';
 
 /** How far a number may be off, relative to the expected one, and for the smallest. */
 const RELATIVE = 1e-5;
@@ -27,11 +28,11 @@ export function disagreement(actual: NamedTensors, expected: NamedTensors): stri
 }
 
 function worstDifference(actual: Tensor, expected: Tensor): string | null {
-  if (expected.dtype === 'bool' || expected.dtype === 'string') {
+  const [own, wanted] = [valuesOf(actual), valuesOf(expected)];
+  if (!isNumbers(own) || !isNumbers(wanted)) {
     return Buffer.compare(actual.data, expected.data) === 0 ? null : 'has other values';
   }
-  const [own, wanted] = [valuesOf(actual), valuesOf(expected)];
-  const isExact = expected.dtype === 'int32';
+  const isExact = !isFloats(wanted);
   let [at, by] = [-1, 0];
   for (let index = 0; index < wanted.length; index++) {
     const [value, target] = [own[index] ?? NaN, wanted[index] ?? NaN];
@@ -45,9 +46,4 @@ function worstDifference(actual: Tensor, expected: Tensor): string | null {
   }
   if (at < 0) return null;
   return `differs at ${at}: ${own[at] ?? NaN} instead of ${wanted[at] ?? NaN}`;
-}
-
-function valuesOf({ dtype, data }: Tensor): Float32Array | Int32Array {
-  const { buffer } = data.slice();
-  return dtype === 'int32' ? new Int32Array(buffer) : new Float32Array(buffer);
 }

@@ -1,7 +1,7 @@
 import { type NamedTensors, type Signature, type Tensor, type TensorSpec } from '../common/tensor';
+import { isFloats, valuesOf } from '../common/tensor-values';
 import { joinRows } from './batch';
 import { InferenceFailedError, ModelUnloadableError } from './runtime.errors';
-import { floatsOf, isRounded } from './tensor-numbers';
 import { noise, zeros } from './trial-inputs';
 
 /** Computes one batch with the model under test. */
@@ -128,8 +128,8 @@ async function areRowsApart(
 
 function isSame(a: Tensor, b: Tensor): boolean {
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
-  if (!isRounded(a.dtype)) return Buffer.compare(a.data, b.data) === 0;
-  const [one, other] = [floatsOf(a), floatsOf(b)];
+  const [one, other] = [valuesOf(a), valuesOf(b)];
+  if (!isFloats(one) || !isFloats(other)) return Buffer.compare(a.data, b.data) === 0;
   return one.every((value, index) => {
     const beside = other[index] ?? NaN;
     if (Number.isNaN(value)) return Number.isNaN(beside);
@@ -165,9 +165,10 @@ function followsBatch(one: NamedTensors, two: NamedTensors): boolean {
 }
 
 function hasNaN(outputs: NamedTensors): boolean {
-  return Object.values(outputs).some(
-    (tensor) => isRounded(tensor.dtype) && floatsOf(tensor).some(Number.isNaN),
-  );
+  return Object.values(outputs).some((tensor) => {
+    const values = valuesOf(tensor);
+    return isFloats(values) && values.some(Number.isNaN);
+  });
 }
 
 function describeOutputs([first, ...others]: readonly NamedTensors[]): TensorSpec[] {

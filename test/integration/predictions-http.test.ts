@@ -9,7 +9,7 @@ import { type PredictAnswer } from '../../src/predictions/predict-answers.servic
 import { type PredictionAnswer } from '../../src/predictions/prediction.answer';
 import { tensorInput } from '../../src/predictions/prediction-input';
 import { RecordingCounts } from '../../src/predictions/recording-counts';
-import { flatJson } from '../../src/predictions/tensor-values';
+import { flatJson } from '../../src/predictions/tensor-json';
 import { type ScoredLabel } from '../../src/predictions/top-labels';
 import { bootService, type BootedService } from '../support/boot';
 import { testMongoUri } from '../support/database';

@@ -1,5 +1,5 @@
 import { type PredictionAnswer } from '../../predictions/prediction.answer';
-import { type JsonElement } from '../../predictions/tensor-values';
+import { type JsonElement } from '../../predictions/tensor-json';
 
 /** What the image service says of a prediction. */
 export interface ImageAnswer {

@@ -28,7 +28,7 @@ import { PredictService } from '../../predictions/predict.service';
 import { PredictionRecords } from '../../predictions/prediction-records.service';
 import { PredictionNotFoundError } from '../../predictions/predictions.errors';
 import { parsePredictionId } from '../../predictions/prediction-id';
-import { flatJson, type JsonElement } from '../../predictions/tensor-values';
+import { flatJson, type JsonElement } from '../../predictions/tensor-json';
 import {
   highest,
   type ImageAnswer,

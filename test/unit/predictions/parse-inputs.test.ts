@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { type Fault, type InvalidInputError } from '../../../src/common/errors';
 import { type NamedTensors } from '../../../src/common/tensor';
 import { MAX_ROWS, parseColumns, parseRows } from '../../../src/predictions/parse-inputs';
-import { flatJson } from '../../../src/predictions/tensor-values';
+import { flatJson } from '../../../src/predictions/tensor-json';
 import { takes } from '../../support/signatures';
 
 const vector = takes({ x: [-1, 3] });

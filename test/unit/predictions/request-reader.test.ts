@@ -4,7 +4,7 @@ import { type PredictRequest } from '../../../src/predictions/predict-request';
 import { tensorInput } from '../../../src/predictions/prediction-input';
 import { readRequest } from '../../../src/predictions/read-request';
 import { INLINE_BODY_BYTES, RequestReader } from '../../../src/predictions/request-reader.service';
-import { flatJson } from '../../../src/predictions/tensor-values';
+import { flatJson } from '../../../src/predictions/tensor-json';
 import { takes } from '../../support/signatures';
 
 const MIB = 1024 * 1024;
