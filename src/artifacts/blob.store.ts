@@ -1,19 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 
-import {
-  Binary,
-  type Collection,
-  type Db,
-  type Filter,
-  MongoBulkWriteError,
-  ObjectId,
-} from 'mongodb';
+import { type Collection, type Db, type Filter, MongoBulkWriteError, ObjectId } from 'mongodb';
 
 import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { type BlobRef, SEGMENT_BYTES } from './artifact';
 import { ArtifactCorruptError, ArtifactWriteError } from './artifact.errors';
 import { BLOB_CLAIM_INDEX } from './bucket-schema';
+import { BucketStore, bytesOf, type ChunkDoc, type FileDoc } from './bucket.store';
 
 /** How the bytes of a blob are encoded; docs and readers go by this name. */
 export const BLOB_CODEC = 'gridstow-blocks-1';
@@ -30,38 +24,29 @@ const CHUNK_BYTES = 1024 * 1024 + 1024;
 /** Bytes that one insert carries at most, so that several can be on their way side by side. */
 const INSERT_BYTES = 2 * CHUNK_BYTES;
 
-/** Collection `artifacts.files`: what GridFS knows about a blob. */
-export interface BlobDoc {
-  readonly _id: ObjectId;
-  readonly length: number;
-  readonly chunkSize: number;
-  readonly uploadDate: Date;
-  /** Where the first version that stored it has these bytes, e.g. `digits/3/model.json@0`. */
-  readonly filename: string;
-  readonly metadata: {
-    /** Of the raw bytes. */
-    readonly sha256: string;
-    /**
-     * Equal to `sha256` while others may come to use the blob; unique, so equal content is one
-     * blob. A blob that is about to go, or is damaged, has none.
-     */
-    readonly claim?: string;
-    readonly rawBytes: number;
-    readonly codec: string;
-    readonly base: ObjectId | null;
-    /** Set by whoever wants to free the blob, before looking for references to it. */
-    readonly doomedAt?: Date;
-    readonly doomedBy?: string;
-    readonly damagedAt?: Date;
-  };
+/** What Gridstow keeps about a blob in its files document. */
+interface BlobMetadata {
+  /** Of the raw bytes. */
+  readonly sha256: string;
+  /**
+   * Equal to `sha256` while others may come to use the blob; unique, so equal content is one
+   * blob. A blob that is about to go, or is damaged, has none.
+   */
+  readonly claim?: string;
+  readonly rawBytes: number;
+  readonly codec: string;
+  readonly base: ObjectId | null;
+  /** Set by whoever wants to free the blob, before looking for references to it. */
+  readonly doomedAt?: Date;
+  readonly doomedBy?: string;
+  readonly damagedAt?: Date;
 }
 
-interface ChunkDoc {
-  readonly _id: ObjectId;
-  readonly files_id: ObjectId;
-  readonly n: number;
-  readonly data: Binary;
-}
+/**
+ * Collection `artifacts.files`. The name is where the first version that stored it has these bytes,
+ * e.g. `digits/3/model.json@0`.
+ */
+export type BlobDoc = FileDoc<BlobMetadata>;
 
 /** Encoded bytes with the id that they are to be stored under. */
 export interface EncodedBlob {
@@ -115,24 +100,25 @@ function idsOfUpload(uploadId: ObjectId): { readonly $gte: ObjectId; readonly $l
 /**
  * Blobs in GridFS: a files document and a few chunks each, content-addressed by what they decode to.
  *
- * Laid out so that every GridFS client can read the encoded bytes, yet written and read here: the
- * driver's streams copy each byte twice, send one chunk at a time, and end normally when the last
- * chunks of a file are missing. Chunks are written first; the files document makes them a blob that
+ * The encoded bytes are files of a bucket. Chunks are written first; the files document makes them a blob that
  * others may find and use.
  */
 export class BlobStore {
+  private readonly bucket: BucketStore<BlobMetadata>;
   private readonly files: Collection<BlobDoc>;
   private readonly chunks: Collection<ChunkDoc>;
 
   constructor(db: Db, bucket = 'artifacts') {
-    this.files = db.collection(`${bucket}.files`);
-    this.chunks = db.collection(`${bucket}.chunks`);
+    this.bucket = new BucketStore(db, bucket, CHUNK_BYTES);
+    ({ files: this.files, chunks: this.chunks } = this.bucket);
   }
 
   /** Writes the chunks of blobs that nobody can find yet. When it fails nothing is under way any more. */
   async writeChunks(blobs: readonly EncodedBlob[]): Promise<void> {
     const inserts: Promise<void>[] = [];
-    for (const group of inGroups(blobs.flatMap(toChunks))) {
+    for (const group of inGroups(
+      blobs.flatMap((blob) => [...this.bucket.cut(blob.blob, blob.encoded)]),
+    )) {
       inserts.push(this.insertChunks(group));
       // Each insert copies megabytes at once: others get their turn in between.
       await setImmediate();
@@ -150,7 +136,10 @@ export class BlobStore {
   async seal(blobs: readonly UnsealedBlob[]): Promise<UnsealedBlob[]> {
     if (blobs.length === 0) return [];
     try {
-      await this.files.insertMany(blobs.map(toBlobDoc), { ordered: false });
+      await this.files.insertMany(
+        blobs.map((blob) => this.toBlobDoc(blob)),
+        { ordered: false },
+      );
       return [];
     } catch (error) {
       if (!(error instanceof MongoBulkWriteError)) throw error;
@@ -211,11 +200,12 @@ export class BlobStore {
       )
       // The default first batch would hold back at 101 documents; the server caps a reply at 16 MiB.
       .batchSize(1000);
-    for await (const { files_id, n, data } of cursor) {
-      const id = files_id.toHexString();
+    for await (const chunk of cursor) {
+      const id = chunk.files_id.toHexString();
       const known = parts.get(id) ?? [];
-      if (n !== known.length || !(data instanceof Binary)) throw broken(id);
-      known.push(data.buffer.subarray(0, data.position));
+      const bytes = bytesOf(chunk);
+      if (chunk.n !== known.length || !bytes) throw broken(id);
+      known.push(bytes);
       parts.set(id, known);
     }
     for (const [id, { storedBytes }] of blobs) {
@@ -278,7 +268,7 @@ export class BlobStore {
   }
 
   async removeChunks(ids: readonly ObjectId[]): Promise<void> {
-    if (ids.length > 0) await this.chunks.deleteMany({ files_id: { $in: [...ids] } });
+    await this.bucket.removeChunks(ids);
   }
 
   /** Keeps blobs from being found: equal content is stored anew. */
@@ -378,6 +368,16 @@ export class BlobStore {
     return counts;
   }
 
+  private toBlobDoc(blob: UnsealedBlob): BlobDoc {
+    const { blob: _id, sha256, rawBytes, storedBytes, filename, base = null } = blob;
+    return this.bucket.describe({
+      _id,
+      length: storedBytes,
+      filename,
+      metadata: { sha256, claim: sha256, rawBytes, codec: BLOB_CODEC, base },
+    });
+  }
+
   private async insertChunks(group: readonly ChunkDoc[]): Promise<void> {
     // The majority write that publishes a version stands behind these in the same oplog, and the
     // bytes are read back with majority read concern before it.
@@ -389,28 +389,8 @@ export class BlobStore {
   }
 }
 
-function toChunks({ blob, encoded }: EncodedBlob): ChunkDoc[] {
-  const chunks: ChunkDoc[] = [];
-  for (let at = 0; at < encoded.length; at += CHUNK_BYTES) {
-    const data = new Binary(encoded.subarray(at, at + CHUNK_BYTES));
-    chunks.push({ _id: new ObjectId(), files_id: blob, n: chunks.length, data });
-  }
-  return chunks;
-}
-
 function broken(blob: string): ArtifactCorruptError {
   return new ArtifactCorruptError('Chunks of a blob are missing, doubled or resized', { blob });
-}
-
-function toBlobDoc({ blob, sha256, rawBytes, storedBytes, filename, base }: UnsealedBlob): BlobDoc {
-  return {
-    _id: blob,
-    length: storedBytes,
-    chunkSize: CHUNK_BYTES,
-    uploadDate: new Date(),
-    filename,
-    metadata: { sha256, claim: sha256, rawBytes, codec: BLOB_CODEC, base: base ?? null },
-  };
 }
 
 function inGroups(chunks: readonly ChunkDoc[]): ChunkDoc[][] {

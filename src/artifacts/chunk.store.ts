@@ -1,45 +1,25 @@
-import { Binary, type Collection, type Db, type Document, type ObjectId } from 'mongodb';
+import { type Db, type Document, type ObjectId } from 'mongodb';
 
 import { ArtifactCorruptError } from './artifact.errors';
+import { BucketStore, bytesOf, type ChunkDoc } from './bucket.store';
 
 /**
  * Bytes of one GridFS chunk. A little under a power of two, so that a chunk with its document
  * still fits the allocation of one.
  */
-export const CHUNK_BYTES = 1024 * 1024 - 1024;
+const CHUNK_BYTES = 1024 * 1024 - 1024;
 
-interface ChunkDoc extends Document {
-  readonly files_id: ObjectId;
-  readonly n: number;
-  readonly data: Binary;
-}
-
-interface FileDoc extends Document {
-  readonly _id: ObjectId;
-  readonly length: number;
-  readonly chunkSize: number;
-  readonly uploadDate: Date;
-  readonly filename: string;
-  readonly metadata: Document;
-}
-
-/**
- * One GridFS bucket, at the level of chunks.
- *
- * Laid out so that every GridFS client can read it, yet written and read here: the driver's
- * streams copy each byte twice, send one chunk at a time, and end normally when the last chunks
- * of a file are missing.
- */
+/** Files of one GridFS bucket that are written chunk by chunk, and read whole or in part. */
 export class ChunkStore {
-  private readonly files: Collection<FileDoc>;
-  private readonly chunks: Collection<ChunkDoc>;
+  private readonly bucket: BucketStore<Document>;
 
-  constructor(
-    db: Db,
-    readonly bucket: string,
-  ) {
-    this.files = db.collection(`${bucket}.files`);
-    this.chunks = db.collection(`${bucket}.chunks`);
+  constructor(db: Db, bucket: string) {
+    this.bucket = new BucketStore(db, bucket, CHUNK_BYTES);
+  }
+
+  /** The chunks of a file in order; whoever writes them decides how. */
+  cut(fileId: ObjectId, bytes: Uint8Array): Iterable<ChunkDoc> {
+    return this.bucket.cut(fileId, bytes);
   }
 
   /** Writes the files document: from here on GridFS clients see the file. */
@@ -49,14 +29,8 @@ export class ChunkStore {
     length: number,
     metadata: Document,
   ): Promise<void> {
-    await this.files.insertOne({
-      _id: fileId,
-      length,
-      chunkSize: CHUNK_BYTES,
-      uploadDate: new Date(),
-      filename,
-      metadata,
-    });
+    const file = this.bucket.describe({ _id: fileId, length, filename, metadata });
+    await this.bucket.files.insertOne(file);
   }
 
   /**
@@ -73,7 +47,7 @@ export class ChunkStore {
     if (length === 0) return;
     const first = Math.floor(start / CHUNK_BYTES);
     const last = Math.floor((start + length - 1) / CHUNK_BYTES);
-    const cursor = this.chunks
+    const cursor = this.bucket.chunks
       .find(
         { files_id: { $eq: fileId }, n: { $gte: first, $lte: last } },
         { projection: { _id: 0, n: 1, data: 1 }, sort: { n: 1 } },
@@ -82,10 +56,10 @@ export class ChunkStore {
       .batchSize(1000);
     let expected = first;
     try {
-      for await (const { n, data } of cursor) {
+      for await (const chunk of cursor) {
         const size = Math.min(CHUNK_BYTES, storedBytes - expected * CHUNK_BYTES);
-        const bytes = data instanceof Binary ? data.buffer.subarray(0, data.position) : undefined;
-        if (n !== expected || bytes?.length !== size) {
+        const bytes = bytesOf(chunk);
+        if (chunk.n !== expected || bytes?.length !== size) {
           throw new ArtifactCorruptError(
             'A chunk of a stored file is missing, doubled or resized',
             {
@@ -112,7 +86,7 @@ export class ChunkStore {
   /** Removes files with their chunks; repeating it is harmless. Files documents go first, so that no reader finds half. */
   async remove(fileIds: readonly ObjectId[]): Promise<void> {
     if (fileIds.length === 0) return;
-    await this.files.deleteMany({ _id: { $in: [...fileIds] } });
-    await this.chunks.deleteMany({ files_id: { $in: [...fileIds] } });
+    await this.bucket.files.deleteMany({ _id: { $in: [...fileIds] } });
+    await this.bucket.removeChunks(fileIds);
   }
 }

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import { type ClientSession, type Collection, type Db, type Document, ObjectId } from 'mongodb';
 
 import { declareBucket } from '../artifacts/bucket-schema';
-import { CHUNK_BYTES, ChunkStore } from '../artifacts/chunk.store';
+import { ChunkStore } from '../artifacts/chunk.store';
 import { insertGroup } from '../mongo/insert-group';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
@@ -504,10 +504,9 @@ export class InputsStore {
   private async writeChunks(file: ObjectId, content: Buffer): Promise<void> {
     const writes: Promise<unknown>[] = [];
     try {
-      for (let n = 0; n * CHUNK_BYTES < content.length; n++) {
-        await (writes[n - CHUNKS_UNDER_WAY] ?? nextTurn());
-        const data = content.subarray(n * CHUNK_BYTES, (n + 1) * CHUNK_BYTES);
-        const write = this.chunks.insertOne({ files_id: file, n, data });
+      for (const chunk of this.large.cut(file, content)) {
+        await (writes[chunk.n - CHUNKS_UNDER_WAY] ?? nextTurn());
+        const write = this.chunks.insertOne(chunk);
         // Looked at below; one that fails before its turn must not end the process.
         write.catch(() => undefined);
         writes.push(write);
