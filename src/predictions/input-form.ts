@@ -1,6 +1,11 @@
 import { digestBytes, digestText } from './input-digest';
 import { toHeader, toTensorText, USUAL } from './prediction-form';
-import { type InputDoc, type PredictionInput, type StoredInput } from './prediction.doc';
+import {
+  type InputDoc,
+  type PredictionInput,
+  type StoredInput,
+  type TensorHeader,
+} from './prediction.doc';
 import { encodeFileHeader } from './tensor-file';
 
 type Place = Pick<InputDoc, 'tensors' | 'content'> | Pick<InputDoc, 'file' | 'erased'>;
@@ -18,14 +23,30 @@ export function toInputDoc(
   };
 }
 
+/** Predictions that come together are mostly of one model and shape. */
+let lastHeader: { readonly of: readonly string[]; readonly header: Buffer | null } = {
+  of: [],
+  header: encodeFileHeader([]),
+};
+
 /**
  * The bytes of an input as they stand in its document. The header of a tensor file can be longer
  * than its values: where it follows from the names, types and shapes, only these are kept.
  */
 export function inlineContent({ tensors, content }: PredictionInput): Place {
-  const header = tensors ? encodeFileHeader(tensors) : null;
-  if (!tensors || !header?.equals(content.subarray(0, header.length))) return { content };
-  return { tensors: tensors.map(toTensorText), content: content.subarray(header.length) };
+  if (!tensors) return { content };
+  const texts = tensors.map(toTensorText);
+  const header = headerOf(tensors, texts);
+  if (!header?.equals(content.subarray(0, header.length))) return { content };
+  return { tensors: texts, content: content.subarray(header.length) };
+}
+
+function headerOf(tensors: readonly TensorHeader[], texts: readonly string[]): Buffer | null {
+  const { of } = lastHeader;
+  if (texts.length !== of.length || texts.some((text, place) => text !== of[place])) {
+    lastHeader = { of: texts, header: encodeFileHeader(tensors) };
+  }
+  return lastHeader.header;
 }
 
 export function toStoredInput(doc: InputDoc): StoredInput {

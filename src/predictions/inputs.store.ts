@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { Inject, Injectable } from '@nestjs/common';
-import { LRUCache } from 'lru-cache';
 import { type ClientSession, type Collection, type Db, type Document, ObjectId } from 'mongodb';
 
 import { declareBucket } from '../artifacts/bucket-schema';
@@ -23,6 +22,7 @@ import {
 } from './prediction.doc';
 import { type CondemnedRecords, condemnedQuery } from './predictions.repository';
 import { InputCorruptError, InputErasedError, InputMissingError } from './predictions.errors';
+import { SeenLately } from './seen-lately';
 
 const BUCKET = 'inputs';
 
@@ -45,7 +45,7 @@ const CHUNKS_UNDER_WAY = 3;
 const LOOSE_FOR_MS = 86_400_000;
 
 /** How long an input that was seen here counts as stored: far less than any sweep would wait. */
-const SEEN_TTL_MS = 60_000;
+const SEEN_LIMITS = { maxItems: 20_000, maxAgeMs: 60_000 };
 
 /** An input without its bytes, and whether a prediction refers to it. */
 type InputUse = Pick<InputDoc, 'bytes' | 'file' | 'erased' | 'unusedSince'> & {
@@ -85,7 +85,7 @@ export class InputsStore {
   private readonly predictions: Collection<PredictionDoc>;
   private readonly chunks: Collection;
   private readonly large: ChunkStore;
-  private readonly seen = new LRUCache<string, true>({ max: 20_000, ttl: SEEN_TTL_MS });
+  private readonly seen = new SeenLately(SEEN_LIMITS);
   private readonly saving = new Map<string, Promise<void>>();
 
   constructor(
@@ -133,7 +133,7 @@ export class InputsStore {
       this.saving.set(digest, saving);
     }
     await saving;
-    this.seen.set(digest, true);
+    this.seen.add(digest);
   }
 
   /** `save` of many, with the fewest commands. @returns what failed, by digest; never rejects */
@@ -156,7 +156,7 @@ export class InputsStore {
       group.forEach(({ digest }, place) => {
         const outcome = outcomes[place];
         if (outcome?.kind === 'failed') failures.set(digest, outcome.cause);
-        else this.seen.set(digest, true);
+        else this.seen.add(digest);
       });
     }
     return failures;
