@@ -14,7 +14,7 @@ export interface NamedWeight {
 
 /** Of a Normalization: its third weight only counts what it was adapted to. */
 const DROPPED = 1;
-const VARIANCE = /\/moving_variance$/;
+const VARIANCE_SUFFIX = '/moving_variance';
 
 export type OriginalClass = (layer: KerasLayer) => string;
 
@@ -69,7 +69,7 @@ export function namesByPlace(
         weights.push({
           source: `${path}/${place}`,
           name,
-          isVariance: isNormalization && VARIANCE.test(name),
+          isVariance: isNormalization && name.endsWith(VARIANCE_SUFFIX),
         });
       }
     }
@@ -147,7 +147,7 @@ export function namesByLayer(
     return names.map((name, index) => ({
       source: own[index] ?? '',
       name,
-      isVariance: isNormalization && VARIANCE.test(name),
+      isVariance: isNormalization && name.endsWith(VARIANCE_SUFFIX),
     }));
   });
 }
