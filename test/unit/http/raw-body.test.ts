@@ -1,14 +1,23 @@
 import { once } from 'node:events';
+import { type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-
-import { type Request } from 'express';
 
 import { putBefore, readBody } from '../../../src/http/raw-body';
 
 /** A request as far as its body is concerned. */
-function requestOf(source: Readable, headers: Readonly<Record<string, string>> = {}): Request {
-  const header = (name: string): string | undefined => headers[name.toLowerCase()];
-  return Object.assign(source, { header }) as unknown as Request;
+function requestOf(
+  source: Readable,
+  headers: Readonly<Record<string, string>> = {},
+): IncomingMessage {
+  return Object.assign(source, { headers }) as unknown as IncomingMessage;
+}
+
+/** One whose body has arrived before anybody asked for it. */
+async function arrived(...pieces: readonly Buffer[]): Promise<IncomingMessage> {
+  const source = new Readable({ read: () => undefined });
+  for (const piece of [...pieces, null]) source.push(piece);
+  await new Promise(setImmediate);
+  return Object.assign(requestOf(source), { complete: true });
 }
 
 /** Pieces that come one by one; null ends the body. */
@@ -34,6 +43,21 @@ describe('readBody', () => {
 
     expect((await readBody(requestOf(source), 100)).toString()).toBe(text);
     expect(source.listenerCount('data')).toBe(0);
+  });
+
+  it.each([
+    ['of one piece', [one], 'one'],
+    ['of several', [one, two], 'onetwo'],
+    ['of none', [], ''],
+  ])('gives a body %s that is there already', async (_, pieces, text) => {
+    expect((await readBody(await arrived(...pieces), 100)).toString()).toBe(text);
+    expect((await readBody(await arrived(...pieces), 100, 8)).toString()).toBe(text);
+  });
+
+  it('refuses a body that is there already and too large', async () => {
+    await expect(readBody(await arrived(one, two), 5)).rejects.toMatchObject({
+      code: 'body_too_large',
+    });
   });
 
   it('gives nothing where everything was read before', async () => {
