@@ -18,6 +18,7 @@ import { BlobStore, type EncodedBlobs, MAX_BLOB_BYTES } from './blob.store';
 import { StoredSegmentError } from './codec/codec.errors';
 import { type EncodedSegment, type RunningFile, type SegmentCodec } from './codec/segment.codec';
 import { SharedMemory } from './codec/shared-memory';
+import { giveBack } from './give-back';
 import { sealFiles } from './seal-files';
 import { type UploadClaims } from './upload-claims.port';
 
@@ -64,9 +65,11 @@ export class ArtifactStore {
   readonly blobs: BlobStore;
   private readonly memory = new SharedMemory(KEPT_SEGMENTS);
 
+  /** @param ownsReplies whether nobody else looks at what `db` receives (`guardReplies`) */
   constructor(
     db: Db,
     private readonly codec: SegmentCodec,
+    private readonly ownsReplies = false,
   ) {
     this.blobs = new BlobStore(db);
   }
@@ -199,6 +202,7 @@ export class ArtifactStore {
         held = own ? { length, bytes: own } : { length };
         start += length;
       }
+      if (this.ownsReplies) giveBack([...encoded.values()].flat());
     }
     assertDigest(ref, digest.digest('hex'));
     if (held) yield held;

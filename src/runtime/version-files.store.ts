@@ -43,7 +43,7 @@ export class VersionFilesStore implements FileSource {
     if (!this.artifacts) {
       const { uri, db } = this.database;
       this.client = createClient(uri, { appName: 'gridstow-executor', maxPoolSize: POOL_SIZE });
-      this.artifacts = new ArtifactStore(this.client.db(db), new InlineCodec());
+      this.artifacts = new ArtifactStore(this.client.db(db), new InlineCodec(), true);
     }
     return this.artifacts;
   }
