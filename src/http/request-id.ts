@@ -8,7 +8,7 @@ const HEADER_FIELD = 'x-request-id';
 /** A caller's own id is kept when it is short and harmless in a log line. */
 const ACCEPTED = /^[A-Za-z0-9._-]{1,128}$/;
 
-/** Gives every answer an `X-Request-Id`: the caller's, or a new one. */
+/** Gives every answer of the framework its id. */
 export function requestId(
   request: IncomingMessage,
   response: ServerResponse,
@@ -18,6 +18,7 @@ export function requestId(
   next();
 }
 
+/** Gives an answer an `X-Request-Id`: the caller's, or a new one. */
 export function giveRequestId({ headers }: IncomingMessage, response: ServerResponse): void {
   const given = headers[HEADER_FIELD];
   const isKept = typeof given === 'string' && ACCEPTED.test(given);

@@ -1,7 +1,7 @@
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { finished } from 'node:stream';
 
-import { JSON_TYPE, sendJson } from './send-json';
+import { sendJson, startJson } from './send-json';
 
 /** What is still read of a body that nobody wants, so that its sender gets to hear why. */
 const MAX_REST_BYTES = 1024 * 1024;
@@ -20,20 +20,12 @@ export function sendRefusal(
   status: number,
   body: object,
 ): void {
-  if (request.complete) {
+  if (!request.complete) response.setHeader('Connection', 'close');
+  if (request.complete || isHeldBack(request)) {
     sendJson(response, status, body);
     return;
   }
-  response.setHeader('Connection', 'close');
-  if (isHeldBack(request)) {
-    sendJson(response, status, body);
-    return;
-  }
-  const text = JSON.stringify(body);
-  response.statusCode = status;
-  response.setHeader('Content-Type', JSON_TYPE);
-  response.setHeader('Content-Length', Buffer.byteLength(text));
-  response.write(text);
+  response.write(startJson(response, status, body));
   passOver(request, () => {
     response.end();
   });

@@ -3,6 +3,7 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import { type Duplex } from 'node:stream';
 
 import { type ErrorBody } from './error.filter';
+import { JSON_TYPE, sendJson } from './send-json';
 
 interface Refusal {
   readonly status: number;
@@ -48,7 +49,7 @@ export function guardServer(server: Server): void {
     const head = [
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
       'Connection: close',
-      'Content-Type: application/json; charset=utf-8',
+      `Content-Type: ${JSON_TYPE}`,
       `Content-Length: ${Buffer.byteLength(body)}`,
       `X-Request-Id: ${requestId}`,
     ];
@@ -75,9 +76,7 @@ export function guardServer(server: Server): void {
       requestId,
     };
     response.setHeader('X-Request-Id', requestId);
-    response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Connection', 'close');
-    response.statusCode = 417;
-    response.end(JSON.stringify(body));
+    sendJson(response, 417, body);
   });
 }

@@ -3,6 +3,8 @@ export type Outcome<R> =
   | { readonly kind: 'done'; readonly value: R }
   | { readonly kind: 'failed'; readonly cause: unknown };
 
+export const DONE: Outcome<void> = { kind: 'done', value: undefined };
+
 export interface GroupLimits {
   readonly maxItems: number;
   readonly maxBytes: number;

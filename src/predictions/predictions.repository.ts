@@ -8,7 +8,7 @@ import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { type FeedbackDoc, type Truth } from './feedback.doc';
 import { joinFeedback, latestFeedback } from './feedback.repository';
-import { groupsOf, type Outcome } from './group-commit';
+import { DONE, groupsOf, type Outcome } from './group-commit';
 import { digestBytes } from './input-digest';
 import { toStoredInput } from './input-form';
 import { renewPredictions } from './old-forms';
@@ -76,8 +76,6 @@ const LISTED_OUTPUT_BYTES = 16 * 1024;
 
 /** What a document weighs beside its tensors. */
 const RECORD_BYTES = 1024;
-
-const DONE: Outcome<void> = { kind: 'done', value: undefined };
 
 /** Times in a row that a stream opens its cursor again. */
 const MAX_REOPENED = 3;
@@ -182,7 +180,7 @@ export class PredictionsRepository {
   /** `insert` of many, with the fewest commands. @returns what became of each; never rejects */
   async insertAll(records: readonly RecordToStore[]): Promise<readonly Outcome<void>[]> {
     const outcomes: Outcome<void>[] = [];
-    for (const group of groupsOf(records, weigh)) {
+    for (const group of groupsOf(records, weighDoc)) {
       const docs = group.map((record) => toPredictionDoc(record, new ObjectId(record.id)));
       for (const outcome of await insertGroup(this.db, 'predictions', docs)) {
         outcomes.push(outcome.kind === 'failed' ? outcome : DONE);
@@ -489,8 +487,8 @@ function unjoin({
   };
 }
 
-/** About what the document takes, without encoding it. */
-function weigh({ outputs = {} }: RecordToStore): number {
+/** About what the document of a record takes, without encoding it. */
+export function weighDoc({ outputs = {} }: Pick<RecordToStore, 'outputs'>): number {
   return Object.values(outputs).reduce((sum, { data }) => sum + data.byteLength, RECORD_BYTES);
 }
 

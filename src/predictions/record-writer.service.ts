@@ -1,17 +1,12 @@
 import { Injectable } from '@nestjs/common';
 
-import { GroupCommit, INSERT_LIMITS, type Outcome } from './group-commit';
+import { DONE, GroupCommit, INSERT_LIMITS, type Outcome } from './group-commit';
 import { INLINE_BYTES, InputsStore } from './inputs.store';
 import { type PredictionRecord } from './prediction.doc';
-import { PredictionsRepository } from './predictions.repository';
+import { PredictionsRepository, weighDoc } from './predictions.repository';
 
 /** Longer than any write takes, and far shorter than the grace before an input is freed. */
 const MAX_WRITE_MS = 60_000;
-
-/** What one document weighs beside its tensors. */
-const RECORD_BYTES = 1024;
-
-const DONE: Outcome<void> = { kind: 'done', value: undefined };
 
 /**
  * Writes a record and its input.
@@ -73,9 +68,6 @@ export class RecordWriter {
 }
 
 /** About what a record and its input take, without encoding them. */
-export function weighRecord({ input, outputs = {} }: PredictionRecord): number {
-  return Object.values(outputs).reduce(
-    (bytes, { data }) => bytes + data.byteLength,
-    input.bytes + RECORD_BYTES,
-  );
+export function weighRecord(record: PredictionRecord): number {
+  return record.input.bytes + weighDoc(record);
 }

@@ -297,6 +297,14 @@ describe('an uploaded ONNX model', () => {
   );
 });
 
+/** From a matrix `m0` of `LARGE_SHAPE` to `m2000`, which takes minutes. */
+const LARGE_SHAPE = { name: 'shape', type: ONNX.int64, dims: [2], longs: [2048, 2048] };
+const PRODUCTS = Array.from({ length: 2_000 }, (_, index) => ({
+  op: 'MatMul',
+  inputs: [`m${index}`, 'm0'],
+  outputs: [`m${index + 1}`],
+}));
+
 describe('an ONNX model that computes without end', () => {
   it('fails at the deadline of a prediction, and the next one is served', async () => {
     const service = await bootService({
@@ -305,18 +313,13 @@ describe('an ONNX model that computes without end', () => {
     });
     try {
       // Nothing of it is constant, so that nothing is computed before.
-      const rounds = Array.from({ length: 2_000 }, (_, index) => index);
       const model = forgeOnnx({
-        tensors: [{ name: 'shape', type: ONNX.int64, dims: [2], longs: [2048, 2048] }],
+        tensors: [LARGE_SHAPE],
         inputs: [{ name: 'x', dims: ['n', 1] }],
         nodes: [
           { op: 'ReduceMax', inputs: ['x'], outputs: ['one'], ints: { keepdims: 0 } },
           { op: 'Expand', inputs: ['one', 'shape'], outputs: ['m0'] },
-          ...rounds.map((index) => ({
-            op: 'MatMul',
-            inputs: [`m${index}`, 'm0'],
-            outputs: [`m${index + 1}`],
-          })),
+          ...PRODUCTS,
           { op: 'ReduceMax', inputs: ['m2000'], outputs: ['y'], ints: { keepdims: 0 } },
         ],
         outputs: [{ name: 'y', dims: [] }],
@@ -341,17 +344,12 @@ describe('an ONNX model whose constants are computed without end while it is ope
       GRIDSTOW_OPEN_TIMEOUT_MS: '3000',
     });
     try {
-      const rounds = Array.from({ length: 2_000 }, (_, index) => index);
       const model = forgeOnnx({
-        tensors: [{ name: 'shape', type: ONNX.int64, dims: [2], longs: [2048, 2048] }],
+        tensors: [LARGE_SHAPE],
         inputs: [{ name: 'x', dims: ['n', 2] }],
         nodes: [
           { op: 'ConstantOfShape', inputs: ['shape'], outputs: ['m0'] },
-          ...rounds.map((index) => ({
-            op: 'MatMul',
-            inputs: [`m${index}`, 'm0'],
-            outputs: [`m${index + 1}`],
-          })),
+          ...PRODUCTS,
           { op: 'ReduceMax', inputs: ['m2000'], outputs: ['one'], ints: { keepdims: 0 } },
           { op: 'Add', inputs: ['x', 'one'], outputs: ['y'] },
         ],

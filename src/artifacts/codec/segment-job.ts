@@ -1,3 +1,4 @@
+import { ownBuffers } from './own-buffers';
 import {
   type DecodedParts,
   type DecodedSegment,
@@ -48,17 +49,7 @@ export type SegmentResult =
   | { readonly decoded: readonly DecodedSegment[] }
   | { readonly corrupt: string; readonly index: number; readonly isInBase: boolean };
 
-/** Below that a buffer may be one of many small ones, and a copy costs nothing. */
-const LARGE_BUFFER_BYTES = 64 * 1024;
-
 /** The memory of encoded segments that goes to the thread that is to decode them. */
 export function buffersOf(segments: readonly EncodedSegment[]): ArrayBuffer[] {
-  const buffers = new Set<ArrayBuffer>();
-  for (const { pieces, base = [] } of segments) {
-    for (const { buffer } of [...pieces, ...base]) {
-      const isShared = buffer instanceof SharedArrayBuffer;
-      if (!isShared && buffer.byteLength >= LARGE_BUFFER_BYTES) buffers.add(buffer);
-    }
-  }
-  return [...buffers];
+  return ownBuffers(segments.flatMap(({ pieces, base = [] }) => [...pieces, ...base]));
 }
