@@ -130,6 +130,18 @@ export class PredictionsRepository {
         partialFilterExpression: { status: 'failed' },
       },
       {
+        name: 'version_failed_newest',
+        key: { model: 1, version: 1, status: 1, _id: -1 },
+        reason: 'what failed of one version, newest first, also where others failed more',
+        partialFilterExpression: { status: 'failed' },
+      },
+      {
+        name: 'alias_failed_newest',
+        key: { model: 1, alias: 1, status: 1, _id: -1 },
+        reason: 'what failed behind one alias, newest first, also where others failed more',
+        partialFilterExpression: { status: 'failed', alias: { $exists: true } },
+      },
+      {
         name: 'image_newest',
         key: { protocol: 1, _id: -1 },
         reason: 'what came through the image service, newest first',
@@ -231,7 +243,10 @@ export class PredictionsRepository {
     filter: PredictionFilter,
     { before, limit }: { readonly before?: string; readonly limit: number },
   ): Promise<number> {
-    return await this.predictions.countDocuments(toQuery(filter, before), { limit });
+    return await this.predictions.countDocuments(toQuery(filter, before), {
+      limit,
+      ...listHint(filter),
+    });
   }
 
   /**
@@ -252,7 +267,7 @@ export class PredictionsRepository {
           { $limit: MAX_GROUPS },
         ],
         // Left to itself, the planner can prefer to read everything when it is all of one model.
-        { maxTimeMS: COUNT_TIMEOUT_MS, hint: hintFor(by, filter) },
+        { maxTimeMS: COUNT_TIMEOUT_MS, hint: countHint(by, filter) },
       )
       .toArray();
     return found.map(({ _id, count }) => ({
@@ -492,22 +507,34 @@ export function weighDoc({ outputs = {} }: Pick<RecordToStore, 'outputs'>): numb
   return Object.values(outputs).reduce((sum, { data }) => sum + data.byteLength, RECORD_BYTES);
 }
 
-/** The index that holds what is counted by, so that few documents have to be read. */
-function hintFor(by: CountedBy, { alias, label, status, callerId }: PredictionFilter): string {
+/**
+ * The index that leads past the fewest records that are not counted, and of those the one that
+ * holds what is counted by, so that few documents have to be read.
+ */
+function countHint(by: CountedBy, filter: PredictionFilter): string {
+  const { version, alias, label, status, callerId } = filter;
   if (callerId !== undefined) return 'caller_newest';
+  if (status === 'failed') return failedIndex(filter, by);
   if (label !== undefined) return 'model_label_newest';
   if (alias !== undefined) return 'alias_newest';
-  if (status === 'failed') return 'model_failed_newest';
-  return by === 'version' ? 'version_newest' : 'model_newest';
+  return by === 'version' || version !== undefined ? 'version_newest' : 'model_newest';
 }
 
 /**
  * What failed is rare, and the server does not know: at times it walks all records of a version to
  * find fifty of those.
  */
-function listHint({ model, status, callerId }: PredictionFilter): { hint?: string } {
+function listHint(filter: PredictionFilter): { hint?: string } {
+  const { model, status, callerId } = filter;
   const isRare = model !== undefined && status === 'failed' && callerId === undefined;
-  return isRare ? { hint: 'model_failed_newest' } : {};
+  return isRare ? { hint: failedIndex(filter) } : {};
+}
+
+/** Which index of what failed of a model a filter is for. */
+function failedIndex({ version, alias }: PredictionFilter, by?: CountedBy): string {
+  if (version !== undefined) return 'version_failed_newest';
+  if (alias !== undefined) return 'alias_failed_newest';
+  return by === 'version' ? 'version_failed_newest' : 'model_failed_newest';
 }
 
 function toQuery(

@@ -707,7 +707,8 @@ describe('PredictionsRepository', () => {
     [{ status: 'failed' as const }, 'failed_newest'],
     [{ status: 'ok' as const }, '_id_'],
     [{ model, status: 'failed' as const }, 'model_failed_newest'],
-    [{ model, version: 2, status: 'failed' as const }, 'model_failed_newest'],
+    [{ model, version: 2, status: 'failed' as const }, 'version_failed_newest'],
+    [{ model, alias: 'live', status: 'failed' as const }, 'alias_failed_newest'],
     [{ callerId: 'caller-10' }, 'caller_newest'],
     [{ label: 'label-2' }, 'label_newest'],
     [
@@ -724,22 +725,7 @@ describe('PredictionsRepository', () => {
       null,
     ],
   ])('answers %j from an index, without sorting', async (filter, index) => {
-    const commands: Document[] = [];
-    const watched = new MongoClient(testMongoUri(), { monitorCommands: true });
-    watched.on('commandStarted', ({ commandName, command }) => {
-      if (commandName === 'find') commands.push(command);
-    });
-    await new PredictionsRepository(watched.db(database.name), new Schema()).list(filter, {
-      limit: 10,
-    });
-    await watched.close();
-    const explained = Object.fromEntries(
-      ['find', 'filter', 'sort', 'limit', 'projection', 'hint'].flatMap((key) =>
-        key in commands[0]! ? [[key, commands[0]![key]]] : [],
-      ),
-    );
-
-    const plan = await database.db.command({ explain: explained });
+    const plan = await explain(async (from) => await from.list(filter, { limit: 10 }));
 
     const { winningPlan } = plan['queryPlanner'] as { winningPlan: object };
     const stages = JSON.stringify(winningPlan);
@@ -747,4 +733,70 @@ describe('PredictionsRepository', () => {
     expect(stages).not.toContain('"SORT"');
     if (index !== null) expect(stages).toContain(`"indexName":"${index}"`);
   });
+
+  it.each<[string, number, number, (from: PredictionsRepository) => Promise<unknown>]>([
+    [
+      'what failed of a version',
+      1,
+      1,
+      async (from) => await from.list({ model, version: 2, status: 'failed' }, { limit: 10 }),
+    ],
+    [
+      'what failed behind an alias that has none',
+      0,
+      0,
+      async (from) => await from.list({ model, alias: 'canary', status: 'failed' }, { limit: 10 }),
+    ],
+    [
+      'how many failed of a version',
+      1,
+      0,
+      async (from) => await from.count({ model, version: 2, status: 'failed' }, { limit: 10 }),
+    ],
+    [
+      'how many failed of each version',
+      4,
+      0,
+      async (from) => await from.countBy('version', { model, status: 'failed' }),
+    ],
+    [
+      'how many failed of a version by the hour',
+      1,
+      0,
+      async (from) => await from.countBy('hour', { model, version: 2, status: 'failed' }),
+    ],
+    [
+      'how many of a version by the hour',
+      10,
+      0,
+      async (from) => await from.countBy('hour', { model, version: 2 }),
+    ],
+  ])('reads no record for %s but what it answers with', async (_, maxKeys, docs, read) => {
+    const { executionStats } = await explain(read);
+
+    expect(executionStats).toMatchObject({ totalDocsExamined: docs });
+    // One more may be looked at to see where they end.
+    expect((executionStats as Document)['totalKeysExamined']).toBeLessThanOrEqual(maxKeys + 1);
+  });
+
+  /** What the database says of the query that a call makes. */
+  async function explain(
+    read: (from: PredictionsRepository) => Promise<unknown>,
+  ): Promise<Document> {
+    const commands: Document[] = [];
+    const watched = new MongoClient(testMongoUri(), { monitorCommands: true });
+    watched.on('commandStarted', ({ commandName, command }) => {
+      if (commandName === 'find' || commandName === 'aggregate') commands.push(command);
+    });
+    await read(new PredictionsRepository(watched.db(database.name), new Schema()));
+    await watched.close();
+    const ofTheSession = ['$db', 'lsid', '$clusterTime'];
+    const command = Object.fromEntries(
+      Object.entries(commands[0]!).filter(([key]) => !ofTheSession.includes(key)),
+    );
+    const plan = await database.db.command({ explain: command, verbosity: 'executionStats' });
+    // Of an aggregation, what its first stage reads.
+    const stages = plan['stages'] as readonly { readonly $cursor?: Document }[] | undefined;
+    return stages?.[0]?.$cursor ?? plan;
+  }
 });
