@@ -3,6 +3,7 @@ import { NotCompiledError } from '../runtime.errors';
 import { type Constant, permuted, reshaped } from './constant';
 import { type GraphBuilder } from './graph-builder';
 import { type OnnxAttributes } from './onnx-model';
+import { absorbScaling } from './scaling';
 import { range, rankOf, type Value } from './value';
 
 /** How a window moves, one number per spatial axis. */
@@ -28,10 +29,12 @@ export function convolve(
 ): Value {
   const rank = rankOf(x);
   assertRank(rank, kernel);
-  const weights = permuted(kernel, [rank - 1, rank - 2, ...range(0, rank - 2)]);
+  const sizes = kernel.shape.slice(0, rank - 2);
+  const plain = absorbScaling({ x, kernel, bias }, isPadded(x, sizes, window));
+  const weights = permuted(plain.kernel, [rank - 1, rank - 2, ...range(0, rank - 2)]);
   const [channels = -1, perGroup = -1] = [x.shape[rank - 1], kernel.shape[rank - 2]];
   const groups = channels < 0 ? 1 : channels / perGroup;
-  return conv(b, x, weights, bias, window, groups);
+  return conv(b, plain.x, weights, plain.bias, window, groups);
 }
 
 /**
@@ -118,6 +121,12 @@ export function windowAttributes(
     ...steps,
     pads: { ints: [...pads.map(([before]) => before), ...pads.map(([, after]) => after)] },
   };
+}
+
+/** Whether some places of a window may lie beside the input. */
+function isPadded(x: Value, sizes: readonly number[], window: Window): boolean {
+  const { pads } = windowAttributes(x, sizes, window);
+  return !pads || !('ints' in pads) || pads.ints.some((pad) => pad !== 0);
 }
 
 /** How many places a window has along each spatial axis. */

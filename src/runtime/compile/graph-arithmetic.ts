@@ -1,12 +1,14 @@
 import { NotCompiledError } from '../runtime.errors';
 import { activate, clip, elu, leakyRelu, logSoftmax, prelu, softmax } from './activations';
 import { floats } from './constant';
-import { add, binary, cast, multiply, nary, type Operator, unary } from './elementwise';
+import { add, binary, cast, isFirst, multiply, nary, type Operator, unary } from './elementwise';
+import { type GraphBuilder } from './graph-builder';
 import { inputAt, type NodeCall, type NodeCompiler, numberAt, numbersAt } from './graph-node';
 import { affine, isPerChannel, spread } from './normalization';
 import { einsum, matMul } from './products';
 import { argReduce, type Reduction, reduce } from './reductions';
 import { resize, type ResizeRule } from './resize';
+import { withScaling } from './scaling';
 import { gather, gatherNd, oneHot, topK } from './selection';
 import { knownOf } from './shapes';
 import { type Value } from './value';
@@ -27,32 +29,59 @@ function compare(op: string, since: number): NodeCompiler {
   return (call) => binary(call.b, [op, since], inputAt(call, 0), inputAt(call, 1), 'bool');
 }
 
-/** Sums and products with a constant per channel go into the convolution before them. */
-function foldable(op: 'Add' | 'Sub' | 'Mul'): NodeCompiler {
+type Scaler = 'Add' | 'Sub' | 'Mul' | 'Div';
+
+/** Sums and products with a constant per channel go into the convolution before or behind them. */
+function foldable(op: Scaler): NodeCompiler {
   return (call) => {
     const [x, y] = [inputAt(call, 0), inputAt(call, 1)];
-    const folded =
-      foldInto(call, op, 0, x, y) ?? (op === 'Sub' ? null : foldInto(call, op, 1, y, x));
-    return folded ?? binary(call.b, [op, 14], x, y);
+    const isEitherWay = op === 'Add' || op === 'Mul';
+    return (
+      scaledBy(call, op, 0, x, y) ??
+      (isEitherWay ? scaledBy(call, op, 1, y, x) : null) ??
+      binary(call.b, [op, 14], x, y)
+    );
   };
 }
 
-function foldInto(
+function scaledBy(
   { b, isOnlyUse }: NodeCall,
-  op: 'Add' | 'Sub' | 'Mul',
+  op: Scaler,
   index: number,
   x: Value,
-  { constant }: Value,
+  y: Value,
 ): Value | null {
-  if (!x.linear || !isOnlyUse(index) || !constant || !isPerChannel(constant, x)) return null;
-  const channels = x.shape.at(-1) ?? 1;
-  if (channels < 0) return null;
-  const given = spread(constant, channels);
-  const [ones, zeros] = [1, 0].map((value) => floats(new Array<number>(channels).fill(value)));
-  if (!ones || !zeros) return null;
-  if (op === 'Mul') return affine(b, x, { factors: given, summands: zeros }, true);
-  const summands = op === 'Sub' ? floats([...given.values].map((value) => -value)) : given;
-  return affine(b, x, { factors: ones, summands }, true);
+  const { constant } = y;
+  const channels = x.shape.at(-1) ?? -1;
+  if (x.constant || !constant || !isPerChannel(constant, x) || channels < 0) return null;
+  const given = [...spread(constant, channels).values];
+  const rule = {
+    factors: given.map((value) => (op === 'Mul' ? value : op === 'Div' ? 1 / value : 1)),
+    summands: given.map((value) => (op === 'Add' ? value : op === 'Sub' ? -value : 0)),
+  };
+  if (x.linear && isOnlyUse(index) && op !== 'Div') {
+    return affine(b, x, { factors: floats(rule.factors), summands: floats(rule.summands) }, true);
+  }
+  return (
+    summed(b, op, x, rule.summands) ??
+    withScaling(x, binary(b, [op, 14], x, y), rule.factors, rule.summands)
+  );
+}
+
+/** A product and a sum behind it, which are a batch normalisation in two steps. */
+function summed(
+  b: GraphBuilder,
+  op: Scaler,
+  { scaling }: Value,
+  summands: readonly number[],
+): Value | null {
+  if ((op !== 'Add' && op !== 'Sub') || !scaling?.summands.every((summand) => summand === 0)) {
+    return null;
+  }
+  const source = scaling.source();
+  if (!isFirst(source)) return null;
+  const { factors } = scaling;
+  return affine(b, source, { factors: floats(factors), summands: floats(summands) }, false);
 }
 
 /** Quotients of whole numbers are rounded down, ONNX cuts them off; Mod-13, Sub-14, Div-14. */
@@ -182,7 +211,7 @@ export const ARITHMETIC_OPS: Readonly<Record<string, NodeCompiler>> = {
   Sub: foldable('Sub'),
   Mul: foldable('Mul'),
   AddN: ({ b, inputs }) => inputs.reduce((sum, value) => add(b, sum, value)),
-  RealDiv: pair('Div', 14),
+  RealDiv: foldable('Div'),
   Div: divide,
   FloorDiv: floorDiv,
   FloorMod: mod,

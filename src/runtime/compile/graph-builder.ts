@@ -97,6 +97,14 @@ export class GraphBuilder {
     if (names.first !== undefined) return names.first;
     const permutation = toFirst(rankOf(value));
     if (constant) return (names.first = this.weights(permuted(constant, permutation)));
+    const { shape } = value;
+    const isReshape = shape.at(-1) === 1 && shape.filter((size) => size < 0).length <= 1;
+    // Moving an axis of one moves no number.
+    if (isReshape) {
+      const sizes = this.list(permutation.map((axis) => shape[axis] ?? 1));
+      const inputs = [this.last(value), sizes];
+      return (names.first = this.emit('Reshape', 14, inputs, { allowzero: { int: 1 } }));
+    }
     return (names.first = this.transpose(this.last(value), permutation));
   }
 

@@ -1,7 +1,8 @@
 import { elementCount } from '../../common/tensor';
 import { type Constant, floats, scaledAlong } from './constant';
-import { add, multiply } from './elementwise';
+import { add, isFirst, multiply } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
+import { withScaling } from './scaling';
 import { type LinearOrigin, rankOf, type Value } from './value';
 
 /** What a batch normalisation does once it is trained: a factor and a summand per channel. */
@@ -38,7 +39,24 @@ export function affine(
   isOnlyUse: boolean,
 ): Value {
   if (x.linear && isOnlyUse) return folded(b, x, x.linear, factors, summands);
-  return add(b, multiply(b, x, b.constant(factors)), b.constant(summands));
+  const result = isFirst(x)
+    ? normalized(b, x, factors, summands)
+    : add(b, multiply(b, x, b.constant(factors)), b.constant(summands));
+  return withScaling(x, result, [...factors.values], [...summands.values]);
+}
+
+/**
+ * BatchNormalization-15 of channels behind the batch.
+ *
+ * ONNX Runtime leaves an image in its own layout for it, which it gives up for a plain sum.
+ */
+function normalized(b: GraphBuilder, x: Value, factors: Constant, summands: Constant): Value {
+  const [zeros, ones] = [0, 1].map((value) =>
+    b.weights(floats(new Array<number>(factors.values.length).fill(value))),
+  );
+  const inputs = [b.first(x), b.weights(factors), b.weights(summands), zeros ?? '', ones ?? ''];
+  const name = b.emit('BatchNormalization', 15, inputs, { epsilon: { float: 0 } });
+  return { dtype: x.dtype, shape: x.shape, names: { first: name } };
 }
 
 /** LayerNormalization-17 over the last axis. */

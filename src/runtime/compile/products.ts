@@ -2,6 +2,7 @@ import { NotCompiledError } from '../runtime.errors';
 import { type Constant } from './constant';
 import { add } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
+import { absorbScaling } from './scaling';
 import { axisOf, rankOf, type Value } from './value';
 import { transpose } from './shapes';
 
@@ -16,6 +17,11 @@ export function dense(
   kernel: Constant,
   bias: Constant | undefined,
 ): Value {
+  const plain = absorbScaling({ x, kernel, bias });
+  return denseOf(b, plain.x, plain.kernel, plain.bias);
+}
+
+function denseOf(b: GraphBuilder, x: Value, kernel: Constant, bias: Constant | undefined): Value {
   const shape = [...x.shape.slice(0, -1), kernel.shape[1] ?? 1];
   if (rankOf(x) !== 2) {
     const name = b.emit('MatMul', 13, [b.last(x), b.weights(kernel)]);

@@ -5,6 +5,7 @@ import { NotCompiledError } from '../runtime.errors';
 import { permuted, reshaped, scalar } from './constant';
 import { isFirst } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
+import { withScalingOf, withScalingOfAll } from './scaling';
 import { axisOf, firstAxis, range, rankOf, type Value } from './value';
 
 /** A shape to come: sizes that are known, `null` for those that only a run knows. */
@@ -25,12 +26,13 @@ export function reshape(b: GraphBuilder, x: Value, sizes: readonly number[]): Va
   // A size of zero would mean "as before" without allowzero.
   const name = b.emit('Reshape', 14, [b.last(x), b.list(shape)], { allowzero: { int: 1 } });
   const keepsValues = x.known && shape.length <= 1;
-  return {
+  const result: Value = {
     dtype: x.dtype,
     shape,
     names: { last: name },
     ...(keepsValues ? { known: x.known } : {}),
   };
+  return withScalingOf(x, result, (source) => reshape(b, source, sizes));
 }
 
 /** Reshape-14 to sizes that are computed by the model itself. */
@@ -94,12 +96,15 @@ export function concat(b: GraphBuilder, values: readonly Value[], axis: number):
   const known = values.every((value) => value.known)
     ? values.flatMap((value) => value.known ?? [])
     : undefined;
-  return {
+  const result: Value = {
     dtype: first.dtype,
     shape,
     names: { [inFirst ? 'first' : 'last']: name },
     ...(known ? { known } : {}),
   };
+  // Images would be joined twice where somebody needs them as they are.
+  if (rank !== 2 || at !== 1) return result;
+  return withScalingOfAll(values, result, (sources) => concat(b, sources, axis));
 }
 
 /** Unsqueeze-13: new axes of one, at their places in the result. */

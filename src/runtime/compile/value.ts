@@ -19,6 +19,8 @@ export interface Value {
   readonly known?: readonly (number | null)[];
   /** What made it, as long as its output is linear in its weights. */
   readonly linear?: LinearOrigin;
+  /** What it was before its channels were scaled and shifted. */
+  readonly scaling?: Scaling;
 }
 
 /** The names are filled in as the layouts are asked for. */
@@ -36,6 +38,14 @@ export interface LinearOrigin {
   readonly bias: Constant | undefined;
 }
 
+/** A value by another one, for each index of the last axis a factor and a summand. */
+export interface Scaling {
+  /** Adds whatever nodes the other one takes. */
+  readonly source: () => Value;
+  readonly factors: readonly number[];
+  readonly summands: readonly number[];
+}
+
 /** The outputs of an op, most of which have one. */
 export function listed(outputs: Value | readonly Value[]): readonly Value[] {
   return 'names' in outputs ? [outputs] : outputs;
@@ -43,8 +53,13 @@ export function listed(outputs: Value | readonly Value[]): readonly Value[] {
 
 /** The same tensor, into whose origin nothing may be folded because others may use it too. */
 export function withoutOrigin(value: Value): Value {
-  const { dtype, shape, names, constant, known } = value;
-  return { dtype, shape, names, ...(constant ? { constant } : {}), ...(known ? { known } : {}) };
+  const { dtype, shape, names, constant, known, scaling } = value;
+  return {
+    ...{ dtype, shape, names },
+    ...(constant ? { constant } : {}),
+    ...(known ? { known } : {}),
+    ...(scaling ? { scaling } : {}),
+  };
 }
 
 export function rankOf({ shape }: { readonly shape: readonly number[] }): number {

@@ -68,7 +68,7 @@ class OnnxEngine implements Engine {
     const bytes = new Uint8Array(await source.read(file));
     const session = await this.openSession(bytes);
     const { byteLength } = bytes;
-    return new OnnxModel(this.runtime, session, endpointsOf(session, signature), byteLength, () => {
+    return new OnnxModel(session, endpointsOf(session, signature), byteLength, () => {
       this.sessions--;
     });
   }
@@ -77,15 +77,9 @@ class OnnxEngine implements Engine {
     const { onnx, ...endpoints } = await compileVersion(version, source);
     const session = await this.openSession(onnx);
     const { byteLength } = onnx;
-    return new OnnxModel(
-      this.runtime,
-      session,
-      { ...endpoints, isRowwise: false },
-      byteLength,
-      () => {
-        this.sessions--;
-      },
-    );
+    return new OnnxModel(session, { ...endpoints, isRowwise: false }, byteLength, () => {
+      this.sessions--;
+    });
   }
 
   private async openSession(onnx: Uint8Array): Promise<OnnxSession> {

@@ -7,7 +7,7 @@ import {
 import { servedName } from '../../formats/onnx/served-name';
 import { InferenceFailedError, ModelUnloadableError, TensorMismatchError } from '../runtime.errors';
 import { type LoadedModel } from './engine';
-import { firstLine, type OnnxRuntime, type OnnxSession, type OnnxTensor } from './onnx-runtime';
+import { firstLine, type OnnxSession, type OnnxTensor } from './onnx-runtime';
 import { fromOnnxTensor, rowOf, stackRows, toOnnxTensor } from './onnx-tensors';
 
 export interface OnnxEndpoints {
@@ -45,7 +45,6 @@ export class OnnxModel implements LoadedModel {
   readonly warnings = [];
 
   constructor(
-    private readonly runtime: OnnxRuntime,
     private readonly session: OnnxSession,
     private readonly endpoints: OnnxEndpoints,
     readonly bytes: number,
@@ -83,11 +82,12 @@ export class OnnxModel implements LoadedModel {
     for (const { name, onnxName } of this.endpoints.inputs) {
       const tensor = inputs[name];
       if (!tensor) throw new TensorMismatchError(`Input ${name} is missing`);
-      feeds[onnxName] = toOnnxTensor(this.runtime, tensor);
+      feeds[onnxName] = toOnnxTensor(this.session, tensor);
     }
     let results: Readonly<Record<string, OnnxTensor>>;
     try {
-      results = await this.session.run(feeds);
+      const ran = this.session.run(feeds);
+      results = ran instanceof Promise ? await ran : ran;
     } catch (cause) {
       const reason = firstLine(cause);
       throw new InferenceFailedError(

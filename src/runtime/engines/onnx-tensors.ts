@@ -1,15 +1,15 @@
 import { type DType, DTYPE_BYTES, type Tensor } from '../../common/tensor';
 import { packTexts, unpackTexts } from '../../common/text-bytes';
 import { InferenceFailedError, TensorMismatchError } from '../runtime.errors';
-import { type OnnxRuntime, type OnnxTensor, type OnnxValues } from './onnx-runtime';
+import { type OnnxSession, type OnnxTensor, type OnnxValues } from './onnx-runtime';
 
 /** Our types as ONNX Runtime names them: all of them, and all by the same names. */
 function isKnown(type: string): type is DType {
   return Object.hasOwn(DTYPE_BYTES, type);
 }
 
-export function toOnnxTensor(runtime: OnnxRuntime, { dtype, shape, data }: Tensor): OnnxTensor {
-  return new runtime.Tensor(dtype, toValues(dtype, data), shape);
+export function toOnnxTensor(session: OnnxSession, { dtype, shape, data }: Tensor): OnnxTensor {
+  return session.tensor(dtype, toValues(dtype, data), shape);
 }
 
 /** @throws TensorMismatchError for an output that is missing, or of a type that has no plain form */
