@@ -2,6 +2,7 @@ import assert from 'node:assert';
 import { type IncomingMessage } from 'node:http';
 
 import { BadSyntaxError, StoreError } from '../common/errors';
+import { mediaTypeOf } from './media-type';
 
 /** A body over the limit of its route. */
 export class BodyTooLargeError extends StoreError {
@@ -165,14 +166,21 @@ function arriving(request: IncomingMessage): AsyncIterable<Buffer> {
 /** @throws UnsupportedMediaTypeError for anything but JSON in UTF-8 */
 export function assertJson(request: IncomingMessage): void {
   const given = request.headers['content-type'] ?? '';
-  const [type = '', ...parameters] = given.split(';').map((part) => part.trim().toLowerCase());
-  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice(8);
-  const isUtf8 = charset === undefined || /^"?utf-?8"?$/.test(charset);
-  if (!isUtf8 || !(type === 'application/json' || /^application\/[a-z0-9.-]+\+json$/.test(type))) {
+  const type = mediaTypeOf(request);
+  const isJson = type === 'application/json' || /^application\/[a-z0-9.-]+\+json$/.test(type);
+  if (!isJson || !isUtf8(given)) {
     throw new UnsupportedMediaTypeError('Send JSON in UTF-8, with Content-Type: application/json', {
       contentType: given.slice(0, 120),
     });
   }
+}
+
+/** Whether a content type leaves the encoding open or names UTF-8. */
+function isUtf8(contentType: string): boolean {
+  if (!contentType.includes(';')) return true;
+  const [, ...parameters] = contentType.split(';').map((part) => part.trim().toLowerCase());
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice(8);
+  return charset === undefined || /^"?utf-?8"?$/.test(charset);
 }
 
 /** @throws UnsupportedMediaTypeError for a compressed body: its size would only be known when it is too late */

@@ -155,7 +155,7 @@ export class Metrics {
     times: PredictionTimes,
   ): void {
     const labels = { model, version };
-    this.predictions.inc({ ...labels, protocol });
+    this.predictions.inc({ model, version, protocol });
     this.rows.inc(labels, rows);
     this.total.observe(labels, times.totalMs / 1000);
     this.queue.observe(labels, times.queueMs / 1000);

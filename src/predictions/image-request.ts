@@ -4,6 +4,7 @@ import { type IncomingMessage } from 'node:http';
 
 import { multipartMembers, requireBoundary } from '../artifacts/parts/multipart-members';
 import { InvalidInputError } from '../common/errors';
+import { mediaTypeOf } from '../http/media-type';
 import { readBody } from '../http/raw-body';
 import { parseCallerId } from './predict-request';
 
@@ -29,7 +30,7 @@ export interface ImageRequest {
 
 /** Whether a request says that it brings images: in a form, or one as its body. */
 export function bringsImages(request: IncomingMessage): boolean {
-  return isForm(request) || typeOf(request).startsWith('image/');
+  return isForm(request) || mediaTypeOf(request).startsWith('image/');
 }
 
 /**
@@ -64,12 +65,8 @@ export async function readImageRequest(
   return { images, ...(callerId === undefined ? {} : { callerId }) };
 }
 
-function typeOf(request: IncomingMessage): string {
-  return (request.headers['content-type'] ?? '').trim().toLowerCase();
-}
-
 function isForm(request: IncomingMessage): boolean {
-  return typeOf(request).startsWith('multipart/form-data');
+  return mediaTypeOf(request) === 'multipart/form-data';
 }
 
 function* slices(body: Buffer): Generator<Buffer> {

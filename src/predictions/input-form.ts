@@ -8,18 +8,22 @@ import {
 } from './prediction.doc';
 import { encodeFileHeader } from './tensor-file';
 
-type Place = Pick<InputDoc, 'tensors' | 'content'> | Pick<InputDoc, 'file' | 'erased'>;
+/** Where the bytes of an input are, or why they are gone. */
+type Place = Pick<InputDoc, 'tensors' | 'content' | 'file' | 'erased'>;
 
 export function toInputDoc(
   { digest, kind, bytes, contentType }: Omit<PredictionInput, 'content'>,
-  place: Place,
+  { tensors, content, file, erased }: Place,
 ): InputDoc {
   return {
     _id: digestBytes(digest),
-    ...(kind === USUAL.kind ? {} : { kind }),
+    kind: kind === USUAL.kind ? undefined : kind,
     bytes,
-    ...(contentType === USUAL.contentType ? {} : { contentType }),
-    ...place,
+    contentType: contentType === USUAL.contentType ? undefined : contentType,
+    tensors,
+    content,
+    file,
+    erased,
   };
 }
 

@@ -185,7 +185,7 @@ export class InputsStore {
         _id: { $in: [...new Set(digests)].map(digestBytes) },
         erased: { $exists: true },
       })
-      .project<Required<Pick<InputDoc, '_id' | 'erased'>>>({ erased: 1 })
+      .project<Pick<InputDoc, '_id'> & { readonly erased: ErasedNote }>({ erased: 1 })
       .hint('erased')
       .toArray();
     return new Map(docs.map(({ _id, erased }) => [digestText(_id), erased]));

@@ -12,9 +12,12 @@ export class OutputNotPerRowError extends StoreError {
 /** How a prediction is asked for and answered: `instances` with `predictions`, `inputs` with `outputs`. */
 export type PredictForm = 'rows' | 'columns';
 
-export type OutputsJson =
-  | { readonly predictions: readonly unknown[] }
-  | { readonly outputs: Readonly<Record<string, unknown>> };
+export interface OutputsJson {
+  /** In row form. */
+  readonly predictions?: readonly unknown[] | undefined;
+  /** In column form. */
+  readonly outputs?: Readonly<Record<string, unknown>> | undefined;
+}
 
 /**
  * Outputs as nested lists, in the order of the signature.
@@ -46,9 +49,11 @@ export function outputsToJson(
 
 /** Outputs in the order of the signature, then any that it does not name. */
 export function inOrder(outputs: NamedTensors, { outputs: specs }: Signature): [string, Tensor][] {
+  const named = Object.entries(outputs);
+  if (named.length < 2) return named;
   const places = new Map(specs.map(({ name }, place) => [name, place]));
   const placeOf = (name: string): number => places.get(name) ?? places.size;
-  return Object.entries(outputs).sort(([a], [b]) => placeOf(a) - placeOf(b));
+  return named.sort(([a], [b]) => placeOf(a) - placeOf(b));
 }
 
 function cutRows(name: string, tensor: Tensor, rows: number): readonly unknown[] {

@@ -23,10 +23,10 @@ import { receive, type SentRequest } from './sent-request';
 /** The answer of a native prediction; `outputs` and `predictions` as the request asked. */
 export type PredictAnswer = OutputsJson &
   Pick<Predicted<unknown>, 'predictionId' | 'top' | 'timings' | 'rows' | 'batchRows'> & {
-    readonly id?: string;
+    readonly id?: string | undefined;
     readonly model: string;
     readonly version: number;
-    readonly alias?: string;
+    readonly alias?: string | undefined;
   };
 
 /** One request for a prediction, by whichever way it came. */
@@ -61,19 +61,24 @@ export class PredictAnswers {
     const { signature } = resolved.version;
     const sent = await receive(request, this.config.maxBodyBytes);
     note?.(sent);
-    const { form, callerId, ...asked } =
+    const asked: PredictRequest =
       sent.kind === 'images'
         ? await this.readImages(sent.images, resolved)
         : isRaw
           ? this.readRaw(sent.body, query, signature)
           : await this.readTensors(sent.body, signature);
+    const { inputs, input, makeInput, rows, callerId, tags, form } = asked;
     const predicted = await this.service.predict({
-      ...asked,
       resolved,
+      inputs,
+      input,
+      makeInput,
+      rows,
       protocol: 'native',
-      ...(callerId === undefined ? {} : { callerId }),
+      callerId,
+      tags,
       startedAtMs,
-      encode: (outputs) => outputsToJson(outputs, signature, form, asked.rows),
+      encode: (outputs) => outputsToJson(outputs, signature, form, rows),
       signal: whenGone(response),
     });
     const answer = toAnswer(resolved, predicted, callerId);
@@ -115,16 +120,19 @@ export function headersOf({ predictionId, version }: PredictAnswer): Record<stri
 function toAnswer(
   { version, alias }: ResolvedVersion,
   { predictionId, answer, top, timings, rows, batchRows }: Predicted<OutputsJson>,
-  callerId: string | undefined,
+  id: string | undefined,
 ): PredictAnswer {
+  const { model, version: number } = version;
+  const { predictions, outputs } = answer;
   return {
     predictionId,
-    ...(callerId === undefined ? {} : { id: callerId }),
-    model: version.model,
-    version: version.version,
-    ...(alias === undefined ? {} : { alias }),
-    ...answer,
-    ...(top ? { top } : {}),
+    id,
+    model,
+    version: number,
+    alias,
+    predictions,
+    outputs,
+    top,
     timings,
     rows,
     batchRows,

@@ -32,12 +32,12 @@ class PredictOptionsDto {
 /** A native request, understood. */
 export interface PredictRequest extends ParsedInputs {
   readonly form: PredictForm;
-  readonly callerId?: string;
+  readonly callerId?: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
   /** The inputs as they will be stored, where that has been worked out already. */
-  readonly input?: PredictionInput;
+  readonly input?: PredictionInput | undefined;
   /** Works that out where it takes a while: in turns, while the model computes. */
-  readonly makeInput?: () => Promise<PredictionInput>;
+  readonly makeInput?: (() => Promise<PredictionInput>) | undefined;
 }
 
 /**
@@ -50,8 +50,8 @@ export function readPredictRequest(body: unknown, signature: Signature): Predict
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new BadSyntaxError('The body must be a JSON object with instances or inputs');
   }
-  const { instances, inputs, ...others } = body as Readonly<Record<string, unknown>>;
-  const { id, tags } = readOptions(others);
+  const sent = body as Readonly<Record<string, unknown>>;
+  const { id, tags } = readOptions(sent);
   const isRows = 'instances' in body;
   if (isRows === 'inputs' in body) {
     throw new InvalidInputError(
@@ -59,13 +59,10 @@ export function readPredictRequest(body: unknown, signature: Signature): Predict
       [{ path: '', message: isRows ? 'has both instances and inputs' : 'has neither' }],
     );
   }
-  const parsed = isRows ? parseRows(instances, signature) : parseColumns(inputs, signature);
-  return {
-    ...parsed,
-    form: isRows ? 'rows' : 'columns',
-    ...(id === undefined ? {} : { callerId: id }),
-    tags: tags ?? {},
-  };
+  const { inputs, rows } = isRows
+    ? parseRows(sent['instances'], signature)
+    : parseColumns(sent['inputs'], signature);
+  return { inputs, rows, form: isRows ? 'rows' : 'columns', callerId: id, tags: tags ?? {} };
 }
 
 /**
@@ -84,12 +81,13 @@ export function parseCallerId(fields: Readonly<Record<string, string>>): string 
   return parseDto(PredictOptionsDto, fields).id;
 }
 
-const KEYS = ['instances', 'inputs', 'id', 'tags'];
+const DATA_KEYS = ['instances', 'inputs'];
+const KEYS = [...DATA_KEYS, 'id', 'tags'];
 
 function readOptions(
-  others: Readonly<Record<string, unknown>>,
+  sent: Readonly<Record<string, unknown>>,
 ): Pick<PredictOptionsDto, 'id' | 'tags'> {
-  const keys = Object.keys(others);
+  const keys = Object.keys(sent).filter((key) => !DATA_KEYS.includes(key));
   if (keys.length === 0) return {};
   const unknown = keys.filter((key) => !KEYS.includes(key));
   if (unknown.length > 0) {
@@ -98,7 +96,7 @@ function readOptions(
       unknown.slice(0, 20).map((key) => ({ path: key.slice(0, 60), message: hintFor(key) })),
     );
   }
-  return parseDto(PredictOptionsDto, others);
+  return parseDto(PredictOptionsDto, Object.fromEntries(keys.map((key) => [key, sent[key]])));
 }
 
 function hintFor(key: string): string {

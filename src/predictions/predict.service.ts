@@ -27,18 +27,18 @@ export interface PredictJob<T> {
   readonly resolved: ResolvedVersion;
   readonly inputs: NamedTensors;
   /** What is kept as the input where that is not the tensors. */
-  readonly input?: PredictionInput;
+  readonly input?: PredictionInput | undefined;
   /** Works it out where that takes a while; the model computes meanwhile. */
-  readonly makeInput?: () => Promise<PredictionInput>;
+  readonly makeInput?: (() => Promise<PredictionInput>) | undefined;
   readonly rows: number;
   readonly protocol: Protocol;
-  readonly callerId?: string;
+  readonly callerId?: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
   /** `performance.now()` when the request came in. */
   readonly startedAtMs: number;
   /** Writes the outputs in the form of the protocol; what it throws makes the prediction a failed one. */
   readonly encode: (outputs: NamedTensors) => T;
-  readonly signal?: CancelSignal;
+  readonly signal?: CancelSignal | undefined;
 }
 
 /** The timings of an answer. */
@@ -52,14 +52,11 @@ export interface PredictTimings {
 export interface Predicted<T> {
   readonly predictionId: string;
   readonly answer: T;
-  readonly top?: readonly (readonly ScoredLabel[])[];
+  readonly top?: readonly (readonly ScoredLabel[])[] | undefined;
   readonly timings: PredictTimings;
   readonly rows: number;
   readonly batchRows: number;
 }
-
-/** What both a prediction that worked and one that failed leave behind. */
-type RecordFrame = Omit<PredictionRecord, keyof Outcome | 'input'>;
 
 /** How a prediction came out, for its record. */
 type Outcome = Pick<PredictionRecord, 'status' | 'error' | 'outputs' | 'top' | 'timings'>;
@@ -101,18 +98,20 @@ export class PredictService {
     const createdAt = new Date();
     const id = this.predictions.newId();
     const running = this.runtime.predict(toLoadable(version), inputs, {
-      ...(resolved.batching ? { batching: resolved.batching } : {}),
-      ...(signal ? { signal } : {}),
+      batching: resolved.batching,
+      signal,
     });
     const keep = this.startRecord(job, id, createdAt);
     let outputs: NamedTensors;
     let answer: T;
     let batchRows = rows;
-    let timings: Pick<PredictTimings, 'queueMs' | 'inferMs'> = { queueMs: 0, inferMs: 0 };
+    let queueMs = 0;
+    let inferMs = 0;
     try {
       const prediction = await running;
       ({ outputs, batchRows = rows } = prediction);
-      timings = { queueMs: toMs(prediction.queueMs), inferMs: toMs(prediction.inferMs) };
+      queueMs = toMs(prediction.queueMs);
+      inferMs = toMs(prediction.inferMs);
       assertRecordable(outputs);
       answer = job.encode(outputs);
     } catch (error) {
@@ -120,7 +119,7 @@ export class PredictService {
         await keep({
           status: 'failed',
           error: describe(error),
-          timings: { ...timings, totalMs: since(startedAtMs) },
+          timings: { queueMs, inferMs, totalMs: since(startedAtMs) },
         });
       }
       throw error;
@@ -130,14 +129,15 @@ export class PredictService {
     await keep({
       status: 'ok',
       outputs,
-      ...(top ? { top } : {}),
-      timings: { ...timings, totalMs: since(startedAtMs) },
+      top,
+      timings: { queueMs, inferMs, totalMs: since(startedAtMs) },
     });
+    const recordMs = since(recordingAtMs);
     return {
       predictionId: id,
       answer,
-      ...(top ? { top } : {}),
-      timings: { ...timings, recordMs: since(recordingAtMs), totalMs: since(startedAtMs) },
+      top,
+      timings: { queueMs, inferMs, recordMs, totalMs: since(startedAtMs) },
       rows,
       batchRows,
     };
@@ -154,27 +154,31 @@ export class PredictService {
       return async () => {
         await this.unrecorded.record();
       };
-    const frame = this.frameOf(job, id, createdAt);
-    const input = job.makeInput ? job.makeInput() : (job.input ?? tensorInput(job.inputs));
-    return async (outcome) => {
-      await recorder.record({ ...frame, input: await input, ...outcome });
-    };
-  }
-
-  private frameOf<T>(job: PredictJob<T>, id: string, createdAt: Date): RecordFrame {
     const { resolved, rows, protocol, callerId, tags } = job;
-    const { version, alias } = resolved;
-    return {
-      id,
-      model: version.model,
-      version: version.version,
-      digest: version.digest,
-      ...(alias === undefined ? {} : { alias }),
-      protocol,
-      ...(callerId === undefined ? {} : { callerId }),
-      tags,
-      rows,
-      createdAt,
+    const { alias } = resolved;
+    const { model, version, digest } = resolved.version;
+    const making = job.makeInput ? job.makeInput() : (job.input ?? tensorInput(job.inputs));
+    return async ({ status, error, outputs, top, timings }) => {
+      const input = await making;
+      // Member by member: to put objects together from others costs more than all else here.
+      await recorder.record({
+        id,
+        model,
+        version,
+        digest,
+        alias,
+        protocol,
+        status,
+        error,
+        callerId,
+        tags,
+        rows,
+        input,
+        outputs,
+        top,
+        timings,
+        createdAt,
+      });
     };
   }
 

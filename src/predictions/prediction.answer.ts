@@ -24,9 +24,9 @@ export interface InputAnswer {
   readonly digest: string;
   readonly kind: InputKind;
   readonly bytes: number;
-  readonly contentType?: string;
-  readonly filename?: string;
-  readonly recipe?: string;
+  readonly contentType?: string | undefined;
+  readonly filename?: string | undefined;
+  readonly recipe?: string | undefined;
   readonly tensors?: Readonly<Record<string, TensorAnswer>>;
   /** Its bytes were erased: nothing has values any more. */
   readonly erased?: ErasedAnswer;

@@ -27,11 +27,11 @@ export interface InputSummary {
   readonly digest: string;
   readonly kind: InputKind;
   readonly bytes: number;
-  readonly contentType?: string;
-  readonly filename?: string;
+  readonly contentType?: string | undefined;
+  readonly filename?: string | undefined;
   /** Digest of the recipe that made the tensor of an image. */
-  readonly recipe?: string;
-  readonly tensors?: readonly TensorHeader[];
+  readonly recipe?: string | undefined;
+  readonly tensors?: readonly TensorHeader[] | undefined;
 }
 
 /** Bytes to be stored as an input, with what records say of them. */
@@ -54,16 +54,16 @@ export interface PredictionRecord {
   readonly version: number;
   /** Digest of the version that answered. */
   readonly digest: string;
-  readonly alias?: string;
+  readonly alias?: string | undefined;
   readonly protocol: Protocol;
   readonly status: PredictionStatus;
-  readonly error?: { readonly code: string; readonly message: string };
-  readonly callerId?: string;
+  readonly error?: { readonly code: string; readonly message: string } | undefined;
+  readonly callerId?: string | undefined;
   readonly tags: Readonly<Record<string, string>>;
   readonly rows: number;
   readonly input: PredictionInput;
-  readonly outputs?: NamedTensors;
-  readonly top?: readonly (readonly ScoredLabel[])[];
+  readonly outputs?: NamedTensors | undefined;
+  readonly top?: readonly (readonly ScoredLabel[])[] | undefined;
   /** Kept to the microsecond. */
   readonly timings: RecordedTimings;
   readonly createdAt: Date;
@@ -85,7 +85,7 @@ export interface Prediction extends Omit<PredictionRecord, 'input' | 'outputs'> 
 
 /**
  * Collection `predictions`: one prediction, written once, in the form that `prediction-form.ts`
- * writes and reads.
+ * writes and reads. What is `undefined` is not written.
  *
  * Records are many and small, so what is the same in nearly all of them is left out, digests are
  * bytes, and a tensor is described in one text. Lists, not maps: a name is a value here, so no name
@@ -97,37 +97,38 @@ export interface PredictionDoc {
   readonly version: number;
   /** The SHA-256 behind the digest of the version. */
   readonly digest: Uint8Array;
-  readonly alias?: string;
+  readonly alias?: string | undefined;
   /** Left out: `native`. */
-  readonly protocol?: Protocol;
+  readonly protocol?: Protocol | undefined;
   readonly status: PredictionStatus;
-  readonly error?: { readonly code: string; readonly message: string };
-  readonly callerId?: string;
+  readonly error?: { readonly code: string; readonly message: string } | undefined;
+  readonly callerId?: string | undefined;
   /** Left out: none. */
-  readonly tags?: readonly Pair<string>[];
+  readonly tags?: readonly Pair<string>[] | undefined;
   readonly rows: number;
   readonly input: {
     /** The SHA-256 of the stored bytes: `_id` in `inputs`. */
     readonly digest: Uint8Array;
     /** Left out: `tensors`. */
-    readonly kind?: InputKind;
+    readonly kind?: InputKind | undefined;
     readonly bytes: number;
     /** Left out: `application/octet-stream`. */
-    readonly contentType?: string;
-    readonly filename?: string;
-    readonly recipe?: string;
+    readonly contentType?: string | undefined;
+    readonly filename?: string | undefined;
+    readonly recipe?: string | undefined;
     /** Each as `float32[1,30] name`. */
-    readonly tensors?: readonly string[];
+    readonly tensors?: readonly string[] | undefined;
   };
-  readonly outputs?: readonly { readonly tensor: string; readonly values: Uint8Array }[];
+  readonly outputs?:
+    readonly { readonly tensor: string; readonly values: Uint8Array }[] | undefined;
   /** Per row labels and their scores in turn, best first. */
-  readonly top?: readonly (readonly (string | number)[])[];
+  readonly top?: readonly (readonly (string | number)[])[] | undefined;
   /** The best label of each row, each once: what `?label=` searches. */
-  readonly labels?: readonly string[];
+  readonly labels?: readonly string[] | undefined;
   /** Whole microseconds: queue, inference, everything. */
   readonly timingsUs: readonly number[];
   readonly createdAt: Date;
-  readonly importedAt?: Date;
+  readonly importedAt?: Date | undefined;
 }
 
 /** Why the bytes of an input are not there any more. */
@@ -156,15 +157,15 @@ export interface InputDoc {
   /** The SHA-256 of its bytes. */
   readonly _id: Uint8Array;
   /** Left out: `tensors`. */
-  readonly kind?: InputKind;
+  readonly kind?: InputKind | undefined;
   readonly bytes: number;
   /** Left out: `application/octet-stream`. */
-  readonly contentType?: string;
+  readonly contentType?: string | undefined;
   /** Of a tensor file whose `content` stands here without the header that follows from these. */
-  readonly tensors?: readonly string[];
-  readonly content?: Uint8Array;
-  readonly file?: ObjectId;
-  readonly erased?: ErasedNote;
+  readonly tensors?: readonly string[] | undefined;
+  readonly content?: Uint8Array | undefined;
+  readonly file?: ObjectId | undefined;
+  readonly erased?: ErasedNote | undefined;
   /** Since when no prediction is known to refer to it; whoever stores it again takes this away. */
   readonly unusedSince?: Date;
   /** When it was sent to be stored although it was. */

@@ -3,6 +3,7 @@ import { type IncomingMessage } from 'node:http';
 import { type Request } from 'express';
 
 import { DTYPE_BYTES, elementCount, type Signature, type TensorSpec } from '../common/tensor';
+import { mediaTypeOf } from '../http/media-type';
 import { readQuery, text } from '../http/query';
 import { putBefore } from '../http/raw-body';
 import { FaultList } from './fault-list';
@@ -41,8 +42,7 @@ export function readRawTensorQuery(
 
 /** Whether a request says that its body is raw numbers. */
 export function bringsRawTensor(request: Pick<IncomingMessage, 'headers'>): boolean {
-  const [type = ''] = (request.headers['content-type'] ?? '').split(';');
-  return type.trim().toLowerCase() === 'application/octet-stream';
+  return mediaTypeOf(request) === 'application/octet-stream';
 }
 
 /**

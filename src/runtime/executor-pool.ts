@@ -60,8 +60,8 @@ const SPREAD_AFTER_MS = 2;
 export interface PredictOptions {
   readonly deadlineMs: number;
   /** The model's own wishes; the defaults of `batch.policy.ts` otherwise. */
-  readonly batching?: BatchingSettings;
-  readonly signal?: CancelSignal;
+  readonly batching?: BatchingSettings | undefined;
+  readonly signal?: CancelSignal | undefined;
 }
 
 export interface Prediction {
@@ -70,7 +70,7 @@ export interface Prediction {
   /** The time of the whole call, which it may have shared. */
   readonly inferMs: number;
   /** Rows of that call; absent where the version computes each request by itself. */
-  readonly batchRows?: number;
+  readonly batchRows?: number | undefined;
 }
 
 /** What the pool holds at one moment. */
@@ -181,10 +181,10 @@ export class ExecutorPool {
         stackable: this.unstackable.has(versionKey(version))
           ? null
           : stackable(version, engine, inputs),
-        limits: { ...DEFAULT_LIMITS, ...batching },
+        limits: batching ? { ...DEFAULT_LIMITS, ...batching } : DEFAULT_LIMITS,
         enqueuedAtMs: now,
         deadlineAtMs: now + deadlineMs,
-        ...(signal ? { signal } : {}),
+        signal,
         resolve: leaving(resolve),
         reject: leaving(reject),
       };
@@ -335,15 +335,17 @@ export class ExecutorPool {
   }
 
   /**
-   * Dispatches once what has arrived is read: requests that come in one turn of the event loop
-   * share a call, and a lone one is not kept waiting by any timer.
+   * Dispatches once what has arrived is read: requests that come in one turn of the event loop, and
+   * are read in the next, share a call, and a lone one is not kept waiting by any timer.
    */
   private dispatchSoon(): void {
     if (this.dispatching) return;
     this.dispatching = true;
     setImmediate(() => {
-      this.dispatching = false;
-      this.dispatch();
+      setImmediate(() => {
+        this.dispatching = false;
+        this.dispatch();
+      });
     });
   }
 
@@ -440,13 +442,13 @@ export class ExecutorPool {
       const split = jobs.length === 1 ? [outputs] : splitOutputs(outputs, jobs.map(rowsOfJob));
       // What was shown at the test load does not hold for these inputs, so it is not relied on again.
       if (!split) this.unstackable.add(versionKey(first.version));
-      const batchRows = first.stackable ? { batchRows: rowsOf(jobs) } : {};
+      const batchRows = first.stackable ? rowsOf(jobs) : undefined;
       jobs.forEach((job, index) => {
         const own = split?.[index];
         if (!own) this.tryAlone(job);
         else {
           const queueMs = startMs - job.enqueuedAtMs;
-          job.resolve({ outputs: own, inferMs, queueMs, ...batchRows });
+          job.resolve({ outputs: own, inferMs, queueMs, batchRows });
         }
       });
     } catch (error) {

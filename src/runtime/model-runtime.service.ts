@@ -122,15 +122,13 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     options: Partial<PredictOptions> = {},
   ): Promise<RuntimePrediction> {
     const engine = engineFor(this.allowed, version, this.rowsAhead(version, inputs));
-    const prediction = await this.guard(
+    const { deadlineMs = this.config.predictTimeoutMs, batching, signal } = options;
+    const { outputs, queueMs, inferMs, batchRows } = await this.guard(
       version,
       async () =>
-        await this.running().predict(version, engine, inputs, {
-          deadlineMs: this.config.predictTimeoutMs,
-          ...options,
-        }),
+        await this.running().predict(version, engine, inputs, { deadlineMs, batching, signal }),
     );
-    return { ...prediction, engine };
+    return { outputs, queueMs, inferMs, batchRows, engine };
   }
 
   /** @throws ModelUnloadableError naming what is missing, when no allowed engine runs the version */

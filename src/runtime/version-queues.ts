@@ -20,12 +20,12 @@ export interface Job {
   readonly limits: BatchLimits;
   readonly enqueuedAtMs: number;
   readonly deadlineAtMs: number;
-  readonly signal?: CancelSignal;
+  readonly signal?: CancelSignal | undefined;
   readonly resolve: (result: {
     readonly outputs: NamedTensors;
     readonly queueMs: number;
     readonly inferMs: number;
-    readonly batchRows?: number;
+    readonly batchRows?: number | undefined;
   }) => void;
   readonly reject: (error: unknown) => void;
 }
