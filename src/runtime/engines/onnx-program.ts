@@ -55,7 +55,10 @@ export class OnnxModel implements LoadedModel {
 
   async predict(inputs: NamedTensors): Promise<NamedTensors> {
     const rows = this.endpoints.isRowwise ? rowsOf(inputs) : 1;
-    if (rows === 1) return await this.run(inputs);
+    if (rows === 1) {
+      const outputs = this.run(inputs);
+      return outputs instanceof Promise ? await outputs : outputs;
+    }
     const answers: NamedTensors[] = [];
     for (let row = 0; row < rows; row++) {
       const own = Object.entries(inputs).map(([name, tensor]) => [name, rowOf(tensor, row)]);
@@ -77,25 +80,30 @@ export class OnnxModel implements LoadedModel {
     this.released();
   }
 
-  private async run(inputs: NamedTensors): Promise<NamedTensors> {
+  /** At once where the session answers at once: for small models each turn of a promise counts. */
+  private run(inputs: NamedTensors): NamedTensors | Promise<NamedTensors> {
     const feeds: Record<string, OnnxTensor> = {};
     for (const { name, onnxName } of this.endpoints.inputs) {
       const tensor = inputs[name];
       if (!tensor) throw new TensorMismatchError(`Input ${name} is missing`);
       feeds[onnxName] = toOnnxTensor(this.session, tensor);
     }
-    let results: Readonly<Record<string, OnnxTensor>>;
+    let results: ReturnType<OnnxSession['run']>;
     try {
-      const ran = this.session.run(feeds);
-      results = ran instanceof Promise ? await ran : ran;
+      results = this.session.run(feeds);
     } catch (cause) {
-      const reason = firstLine(cause);
-      throw new InferenceFailedError(
-        `The model cannot compute this: ${reason}`,
-        { engine: 'onnx', reason },
-        { cause },
-      );
+      throw inferenceFailure(cause);
     }
+    if (!(results instanceof Promise)) return this.outputsOf(results);
+    return results.then(
+      (given) => this.outputsOf(given),
+      (cause: unknown) => {
+        throw inferenceFailure(cause);
+      },
+    );
+  }
+
+  private outputsOf(results: Readonly<Record<string, OnnxTensor>>): NamedTensors {
     return Object.fromEntries(
       this.endpoints.outputs.map(({ name, onnxName }): [string, Tensor] => [
         name,
@@ -103,6 +111,12 @@ export class OnnxModel implements LoadedModel {
       ]),
     );
   }
+}
+
+function inferenceFailure(cause: unknown): InferenceFailedError {
+  const reason = firstLine(cause);
+  const message = `The model cannot compute this: ${reason}`;
+  return new InferenceFailedError(message, { engine: 'onnx', reason }, { cause });
 }
 
 function rowsOf(inputs: NamedTensors): number {
