@@ -7,7 +7,7 @@ import { type Logger } from 'pino';
 import { type ErrorKind, StoreError } from '../common/errors';
 import { asStoreError } from '../mongo/mongo-failure';
 import { allowedMethods } from './allowed-methods';
-import { requestIdOf } from './request-id';
+import { giveRequestId, requestIdOf } from './request-id';
 import { sendRefusal } from './send-refusal';
 
 /** The native API's statuses; the foreign protocols have tables of their own. */
@@ -87,6 +87,8 @@ export class ErrorFilter implements ExceptionFilter {
     response: ServerResponse,
     describe: (requestId: string) => Refusal,
   ): void {
+    // An address that the router cannot read gets here before anything else has seen it.
+    if (requestIdOf(response) === '') giveRequestId(request, response);
     const requestId = requestIdOf(response);
     if (request.socket.destroyed) {
       // The client went away: there is nobody to answer, and nothing that an operator could mend.

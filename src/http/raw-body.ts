@@ -184,11 +184,18 @@ function isUtf8(contentType: string): boolean {
 }
 
 /** @throws UnsupportedMediaTypeError for a compressed body: its size would only be known when it is too late */
-function assertPlainEncoding(request: IncomingMessage): void {
-  const encoding = request.headers['content-encoding'] ?? 'identity';
+function assertPlainEncoding({ headers }: IncomingMessage): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
     throw new UnsupportedMediaTypeError('Send the body without a Content-Encoding', {
       contentEncoding: encoding.slice(0, 120),
+    });
+  }
+  // Node's parser undoes `chunked` and hands over what else there is as it came.
+  const transfer = headers['transfer-encoding'] ?? 'chunked';
+  if (transfer.toLowerCase() !== 'chunked') {
+    throw new UnsupportedMediaTypeError('Send the body with no Transfer-Encoding but chunked', {
+      transferEncoding: transfer.slice(0, 120),
     });
   }
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 
 import { type BootedService, bootService } from '../support/boot';
 
@@ -35,7 +35,7 @@ async function say(request: string, bodyOnContinue = ''): Promise<Heard> {
   await once(socket, 'connect');
   socket.write(request);
   await once(socket, 'close');
-  const statuses = [...text.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));
+  const statuses = [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
   const last = text.slice(text.lastIndexOf('HTTP/1.1 '));
   const [head = '', body = ''] = last.split('\r\n\r\n', 2);
   return {
@@ -96,6 +96,39 @@ describe('a request that is no valid HTTP', () => {
 
     expect(statuses).toEqual([400]);
     expect(body).toMatchObject({ ...SHAPE, code: 'bad_request' });
+  });
+
+  it('is answered behind the good requests before it', async () => {
+    const good = 'GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n';
+
+    const { statuses, body } = await say(`${good}${good}HELLO\r\n\r\nHELLO AGAIN\r\n\r\n`);
+
+    expect(statuses).toEqual([200, 200, 400]);
+    expect(body).toMatchObject({ ...SHAPE, code: 'bad_request' });
+  });
+
+  it('loses its connection also when the client does not hang up', async () => {
+    const { hostname, port } = new URL(service.url);
+    const accepted = once(service.service.app.getHttpServer(), 'connection');
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    socket.resume();
+    const [itsOtherEnd] = (await accepted) as [Socket];
+    const closed = once(itsOtherEnd, 'close');
+
+    socket.write('HELLO\r\n\r\n');
+    await once(socket, 'end');
+
+    await closed;
+    socket.destroy();
+  });
+
+  it.each(['/api/models/a%zzb', '*'])('has a request id also at %s', async (path) => {
+    const { head, body } = await say(
+      `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    );
+
+    expect(body).toMatchObject(SHAPE);
+    expect(head).toContain(`x-request-id: ${String(body['requestId'])}`);
   });
 
   it('is a 431 when its headers flood the server (105)', async () => {

@@ -129,6 +129,32 @@ describe('the short way of a prediction', () => {
     expect([refused.status, refused.headers.connection]).toEqual([415, 'keep-alive']);
   });
 
+  it.each(['not one', '<b>', 'a,b', 'x'.repeat(129), ''])(
+    'keeps no request id like %j',
+    async (given) => {
+      for (const path of ['/api/models/half/predict', '/API/models/half/predict']) {
+        const { status, headers } = await send({
+          path,
+          headers: { ...JSON_TYPE, 'X-Request-Id': given },
+        });
+
+        expect([status, headers['x-request-id']]).toEqual([
+          200,
+          expect.stringMatching(/^[0-9a-f-]{36}$/),
+        ]);
+      }
+    },
+  );
+
+  it('takes no bytes that are still packed for their way', async () => {
+    const headers = { ...RAW_TYPE, 'Transfer-Encoding': 'gzip, chunked' };
+    for (const path of ['/api/models/half/predict', '/API/models/half/predict']) {
+      const { status, body } = await send({ path, headers, body: RAW_ROW });
+
+      expect([status, JSON.parse(body)]).toMatchObject([415, { code: 'unsupported_media_type' }]);
+    }
+  });
+
   const served = async (): Promise<string[]> => {
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     return metrics
