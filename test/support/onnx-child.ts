@@ -21,9 +21,10 @@ export class OnnxChild {
 
   async run({ onnx, inputs, outputs }: CompiledModel, feed: NamedTensors): Promise<NamedTensors> {
     const id = this.nextId++;
-    const named = inputs.map(({ name, onnxName }) => {
+    const named = inputs.map(({ name, onnxName, fedShape }) => {
       const { dtype, shape, data } = feed[name]!;
-      return [onnxName, { type: dtype, shape: [...shape], data: valuesOf(dtype, data) }];
+      const fed = fedShape ? [shape[0]!, ...fedShape.slice(1)] : [...shape];
+      return [onnxName, { type: dtype, shape: fed, data: valuesOf(dtype, data) }];
     });
     this.child.send({ id, onnx, inputs: Object.fromEntries(named) });
     const answer = await this.answerTo(id);

@@ -23,10 +23,15 @@ export interface CompiledEndpoint extends TensorSpec {
   readonly onnxName: string;
 }
 
+export interface CompiledInput extends CompiledEndpoint {
+  /** The shape that the graph takes its rows in, where that is another one of the same numbers. */
+  readonly fedShape?: readonly number[];
+}
+
 /** A model in ONNX, its tensors under the names of the signature. */
 export interface CompiledModel {
   readonly onnx: Uint8Array;
-  readonly inputs: readonly CompiledEndpoint[];
+  readonly inputs: readonly CompiledInput[];
   readonly outputs: readonly CompiledEndpoint[];
 }
 
@@ -88,9 +93,13 @@ function finish(
       shape,
       onnxName: `${prefix}${index}`,
     });
+  const { onnx, fedShapes } = b.finish(outputs.map(({ value }) => value));
   return {
-    onnx: b.finish(outputs.map(({ value }) => value)),
-    inputs: inputs.map(describe('in')),
+    onnx,
+    inputs: inputs.map(describe('in')).map((input, index): CompiledInput => {
+      const fedShape = fedShapes[index] ?? input.shape;
+      return fedShape.join() === input.shape.join() ? input : { ...input, fedShape };
+    }),
     outputs: outputs.map(describe('out')),
   };
 }

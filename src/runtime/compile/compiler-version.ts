@@ -3,4 +3,4 @@
  *
  * What was measured and proven of the form that another release made counts no more.
  */
-export const COMPILER_VERSION = 4;
+export const COMPILER_VERSION = 5;

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 
 import { bytesOf, type ComputedType, type Constant, permuted, reshaped } from './constant';
+import { fedAsUsed } from './fed-rows';
 import {
   encodeOnnxModel,
   type OnnxAttributes,
@@ -124,7 +125,11 @@ export class GraphBuilder {
     return this.int64([value], []);
   }
 
-  finish(outputs: readonly Value[]): Uint8Array {
+  /** The encoded graph, and the shapes in which it takes its inputs. */
+  finish(outputs: readonly Value[]): {
+    readonly onnx: Uint8Array;
+    readonly fedShapes: readonly (readonly number[])[];
+  } {
     const endpoints = outputs.map((value, index): OnnxEndpoint => {
       const name = `out${index}`;
       // The same tensor may be asked for twice, or be an input: each output has a node of its own.
@@ -136,14 +141,20 @@ export class GraphBuilder {
       });
       return { name, type: value.dtype, shape: value.shape };
     });
-    const nodes = needed(this.nodes, endpoints);
-    const used = new Set(nodes.flatMap(({ inputs }) => inputs));
-    return encodeOnnxModel({
-      nodes,
-      initializers: [...this.initializers.values()].filter(({ name }) => used.has(name)),
+    const { nodes, inputs } = fedAsUsed({
+      nodes: needed(this.nodes, endpoints),
+      initializers: [...this.initializers.values()],
       inputs: this.inputs,
       outputs: endpoints,
     });
+    const used = new Set(nodes.flatMap((node) => node.inputs));
+    const onnx = encodeOnnxModel({
+      nodes,
+      initializers: [...this.initializers.values()].filter(({ name }) => used.has(name)),
+      inputs,
+      outputs: endpoints,
+    });
+    return { onnx, fedShapes: inputs.map(({ shape }) => shape) };
   }
 
   /** Transpose-13. */

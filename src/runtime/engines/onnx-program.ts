@@ -8,10 +8,14 @@ import { servedName } from '../../formats/onnx/served-name';
 import { InferenceFailedError, ModelUnloadableError, TensorMismatchError } from '../runtime.errors';
 import { type LoadedModel } from './engine';
 import { firstLine, type OnnxSession, type OnnxTensor } from './onnx-runtime';
-import { fromOnnxTensor, rowOf, stackRows, toOnnxTensor } from './onnx-tensors';
+import { fromOnnxTensor, rowOf, rowsAs, stackRows, toOnnxTensor } from './onnx-tensors';
 
 export interface OnnxEndpoints {
-  readonly inputs: readonly (TensorSpec & { readonly onnxName: string })[];
+  readonly inputs: readonly (TensorSpec & {
+    readonly onnxName: string;
+    /** As which the graph takes the rows of this input, where it is not their own shape. */
+    readonly fedShape?: readonly number[];
+  })[];
   readonly outputs: readonly { readonly name: string; readonly onnxName: string }[];
   /** Whether a batch is computed row by row, because the graph itself takes one row. */
   readonly isRowwise: boolean;
@@ -83,10 +87,11 @@ export class OnnxModel implements LoadedModel {
   /** At once where the session answers at once: for small models each turn of a promise counts. */
   private run(inputs: NamedTensors): NamedTensors | Promise<NamedTensors> {
     const feeds: Record<string, OnnxTensor> = {};
-    for (const { name, onnxName } of this.endpoints.inputs) {
+    for (const { name, onnxName, shape, fedShape } of this.endpoints.inputs) {
       const tensor = inputs[name];
       if (!tensor) throw new TensorMismatchError(`Input ${name} is missing`);
-      feeds[onnxName] = toOnnxTensor(this.session, tensor);
+      const fed = fedShape ? rowsAs(fedShape, name, tensor, shape) : tensor;
+      feeds[onnxName] = toOnnxTensor(this.session, fed);
     }
     let results: ReturnType<OnnxSession['run']>;
     try {

@@ -21,6 +21,27 @@ export function fromOnnxTensor(name: string, tensor: OnnxTensor | undefined): Te
   return { dtype: type, shape: [...dims], data: bytesOf(data) };
 }
 
+/**
+ * The same rows in the shape that the graph takes them in.
+ *
+ * @throws TensorMismatchError for a tensor of another shape than its input, which would fit by chance
+ */
+export function rowsAs(
+  fedShape: readonly number[],
+  name: string,
+  tensor: Tensor,
+  shape: readonly number[],
+): Tensor {
+  const given = tensor.shape;
+  const fits = shape.every((size, axis) => size < 0 || given[axis] === size);
+  if (given.length !== shape.length || !fits) {
+    throw new TensorMismatchError(
+      `Input ${name} is of the shape [${given.join(', ')}] instead of [${shape.join(', ')}]`,
+    );
+  }
+  return { ...tensor, shape: [given[0] ?? 1, ...fedShape.slice(1)] };
+}
+
 /** One row of a tensor, as a batch of one. */
 export function rowOf({ dtype, shape, data }: Tensor, row: number): Tensor {
   const [rows = 1, ...rest] = shape;
