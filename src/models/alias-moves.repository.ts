@@ -165,10 +165,15 @@ export class AliasMovesRepository {
       .toArray();
   }
 
-  /** Tells of every move from its first question on. The caller closes it. */
+  /**
+   * Tells of every move from its first question on, and says at once when there is none: a question
+   * that waits in the server is woken by every write of whatever collection, each prediction's too.
+   * The caller closes it.
+   */
   watch(): MoveStream {
-    return this.moves.watch<AliasMoveDoc, ChangeStreamInsertDocument<AliasMoveDoc>>([
-      { $match: { operationType: 'insert' } },
-    ]);
+    return this.moves.watch<AliasMoveDoc, ChangeStreamInsertDocument<AliasMoveDoc>>(
+      [{ $match: { operationType: 'insert' } }],
+      { maxAwaitTimeMS: 1 },
+    );
   }
 }

@@ -24,12 +24,14 @@ import { ModelRuntime } from './model-runtime.service';
 
 /** How often it is looked after moves while they cannot be watched, and after lost executors. */
 const POLL_MS = 1_000;
+/** How long a watched move may wait to be asked for. */
+const WATCH_MS = 250;
 
 /**
  * Keeps what `live` points at in memory, and follows the moves that other replicas make.
  *
- * Moves are watched; where they cannot be, the pointers are asked for every second, so a move made
- * elsewhere is known here within two seconds in any case. A version that `live` comes to point at
+ * Moves are watched, four times a second; where they cannot be, the pointers are asked for every
+ * second, so a move made elsewhere is known here within two seconds in any case. A version that `live` comes to point at
  * is loaded and run before requests here learn of the move. What fails to load is logged and left
  * to the requests that ask for it: it never keeps the service from becoming ready.
  */
@@ -93,10 +95,14 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
       });
       this.watching = false;
       await this.stream?.close().catch(() => undefined);
-      await sleep(POLL_MS, undefined, { signal: this.closing.signal }).catch(() => undefined);
+      await this.pause(POLL_MS);
     }
     clearInterval(keeping);
     await this.looking;
+  }
+
+  private async pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.closing.signal }).catch(() => undefined);
   }
 
   /** Returns or throws when moves cannot be watched any longer. */
@@ -109,7 +115,12 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
     this.watching = true;
     if (first) this.forget(first.fullDocument.model);
     void this.look();
-    for await (const { fullDocument } of stream) this.forget(fullDocument.model);
+    const { signal } = this.closing;
+    while (!signal.aborted) {
+      const move = await stream.tryNext();
+      if (move) this.forget(move.fullDocument.model);
+      else await this.pause(WATCH_MS);
+    }
   }
 
   /** Lets requests see a move of a model made elsewhere, once its new version is warm. */
