@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 import { Controller, Get, Param, Req, Res } from '@nestjs/common';
@@ -86,11 +87,7 @@ export class FilesController {
     }
     response.setHeader('Content-Length', range ? range.end - range.start : file.ref.rawBytes);
     if (request.method === 'HEAD') response.end();
-    else {
-      await this.leases.holdWhile(doc, 'download', async () => {
-        await this.send(doc, file, range, response);
-      });
-    }
+    else await this.send(doc, file, range, response);
   }
 
   @Get('archive')
@@ -145,10 +142,31 @@ export class FilesController {
     range: ByteRange | undefined,
     response: Response,
   ): Promise<void> {
+    const bytes = this.artifacts.open(file.ref, range);
+    // Whoever waits for them hears of it; until then nobody does.
+    bytes.on('error', () => undefined);
+    // Of a small file the round trips of its lease are a good part, so its bytes travel meanwhile. Who
+    // finds the version ready under the lease has read nothing that was going.
+    const begun = once(bytes, 'readable');
+    begun.catch(() => undefined);
     try {
-      const bytes = this.artifacts.open(file.ref, range);
+      await this.leases.holdWhile(doc, 'download', async () => {
+        await this.sendHeld(doc, bytes, begun, response);
+      });
+    } finally {
+      bytes.destroy();
+    }
+  }
+
+  private async sendHeld(
+    doc: VersionDoc,
+    bytes: Readable,
+    begun: Promise<unknown>,
+    response: Response,
+  ): Promise<void> {
+    try {
       // A file that turns out damaged at once can still be answered with an error.
-      await once(bytes, 'readable');
+      await begun;
       await pipeline(bytes, response);
     } catch (error) {
       await this.fail(doc, error, response);

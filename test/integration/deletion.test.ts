@@ -4,7 +4,10 @@ import { UploadReaper } from '../../src/models/upload-reaper.service';
 import { type VersionDoc } from '../../src/models/version.doc';
 import { VersionLeasesRepository } from '../../src/models/version-leases.repository';
 import { VersionLeases } from '../../src/models/version-leases.service';
+import { createClient } from '../../src/mongo/connect';
 import { bootService, type BootedService } from '../support/boot';
+import { testMongoUri } from '../support/database';
+import { serviceAppName, whileFailing } from '../support/fail-command';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
 
 let service: BootedService;
@@ -139,6 +142,31 @@ describe('DELETE of a version', () => {
 });
 
 describe('leases', () => {
+  it('gives nothing out of a version that goes while a download is about to begin', async () => {
+    const model = await twoVersions();
+    const admin = createClient(testMongoUri(), { appName: 'arming' });
+    const slow = {
+      failCommands: ['update'],
+      namespace: `${db.databaseName}.versionLeases`,
+      blockConnection: true,
+      blockTimeMS: 300,
+    };
+
+    const answer = await whileFailing(admin, serviceAppName(db.databaseName), slow, async (met) => {
+      const download = fetch(`${api}/${model}/versions/2/files/model.json`);
+      await met();
+      await db
+        .collection<VersionDoc>('versions')
+        .updateOne({ _id: `${model}/2` }, { $set: { state: 'deleting', deletingAt: new Date() } });
+      return await download;
+    });
+    await admin.close();
+
+    expect(answer.status).toBe(409);
+    expect(await answer.json()).toMatchObject({ code: 'version_not_ready' });
+    expect(await stateOf(`${model}/2`)).toBe('deleting');
+  });
+
   it('are taken once for readers of one version at a time, and gone afterwards', async () => {
     const model = await twoVersions();
     const leases = service.service.app.get(VersionLeases);
