@@ -1,4 +1,4 @@
-import { type ArtifactFile } from '../artifacts/artifact';
+import { type ArtifactFile, type ArtifactRef } from '../artifacts/artifact';
 import { type Signature } from '../common/tensor';
 import { type ArtifactFormat } from '../formats/artifact-format';
 
@@ -43,6 +43,18 @@ export interface EngineReport {
 }
 export type EngineReports = Readonly<Record<string, EngineReport>>;
 
+/**
+ * What an engine made of a version so as to load it from there, once it was proven to compute the
+ * same. It names the weights of the version and holds none of them, is no part of its digest, and
+ * can be made anew at any time.
+ */
+export interface CompiledRef {
+  readonly engine: 'onnx';
+  /** The release of the compiler, which alone can read it. */
+  readonly release: number;
+  readonly ref: ArtifactRef;
+}
+
 /** All that a loader needs to know of a version: immutable, and enough to check every byte. */
 export interface LoadableVersion {
   readonly model: string;
@@ -57,4 +69,6 @@ export interface LoadableVersion {
   /** Bytes of the weights once they are in memory. */
   readonly loadedBytes: number;
   readonly engines: EngineReports;
+  /** Absent until one was proven and stored. */
+  readonly compiled?: CompiledRef;
 }

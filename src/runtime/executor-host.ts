@@ -15,6 +15,12 @@ import { ModelUnloadableError } from './runtime.errors';
 
 const RSS_TTL_MS = 1_000;
 
+/** The reply to a load, and what was compiled for it. */
+export interface Loaded {
+  readonly reply: ExecutorReplies['load'];
+  readonly form?: Uint8Array;
+}
+
 /**
  * What runs inside an executor: one engine and the versions loaded in it.
  *
@@ -29,7 +35,7 @@ export class ExecutorHost {
 
   constructor(private readonly engine: Engine) {}
 
-  async load(version: LoadableVersion, source: FileSource): Promise<ExecutorReplies['load']> {
+  async load(version: LoadableVersion, source: FileSource): Promise<Loaded> {
     const key = versionKey(version);
     let loading = this.models.get(key);
     if (!loading) {
@@ -42,8 +48,10 @@ export class ExecutorHost {
       loading.catch(() => this.models.delete(key));
     }
     const { model, readPaths } = await loading;
-    const { bytes, inputs, warnings } = model;
-    return { bytes, inputs, readPaths, warnings, vitals: this.vitals() };
+    const { bytes, inputs, warnings, compiled } = model;
+    const reply = { bytes, inputs, readPaths, warnings, vitals: this.vitals() };
+    if (!compiled) return { reply: { ...reply, compiled: null } };
+    return { reply: { ...reply, compiled: { damage: compiled.damage } }, form: compiled.form };
   }
 
   async predict(

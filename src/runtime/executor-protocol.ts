@@ -1,11 +1,17 @@
-import { type ArtifactFile, type BlobRef, blobRefOf, type SegmentRef } from '../artifacts/artifact';
+import {
+  type ArtifactFile,
+  type ArtifactRef,
+  type BlobRef,
+  blobRefOf,
+  type SegmentRef,
+} from '../artifacts/artifact';
 import { ArtifactCorruptError } from '../artifacts/artifact.errors';
 import { StoreError } from '../common/errors';
 import { RelayedError, toWire, type WireError } from '../common/relayed-error';
 import { type DType, type NamedTensors, type Tensor, type TensorSpec } from '../common/tensor';
-import { type LoadableVersion } from '../models/version';
+import { type CompiledRef, type LoadableVersion } from '../models/version';
 import { type StackedTensor, type StackedTensors } from './batch';
-import { type EngineName } from './engines/engine';
+import { type CompiledAtLoad, type EngineName } from './engines/engine';
 import {
   EngineUnavailableError,
   InferenceFailedError,
@@ -16,12 +22,12 @@ import {
 /** A blob as it crosses the socket: JSON knows no ObjectId. */
 export type WireBlob = Omit<BlobRef, 'blob'> & { readonly blob: string };
 export type WireSegment = WireBlob & { readonly base?: WireBlob };
-export type WireFile = Omit<ArtifactFile, 'ref'> & {
-  readonly ref: Omit<ArtifactFile['ref'], 'segments'> & {
-    readonly segments: readonly WireSegment[];
-  };
+export type WireRef = Omit<ArtifactRef, 'segments'> & { readonly segments: readonly WireSegment[] };
+export type WireFile = Omit<ArtifactFile, 'ref'> & { readonly ref: WireRef };
+export type WireVersion = Omit<LoadableVersion, 'files' | 'compiled'> & {
+  readonly files: readonly WireFile[];
+  readonly compiled?: Omit<CompiledRef, 'ref'> & { readonly ref: WireRef };
 };
-export type WireVersion = Omit<LoadableVersion, 'files'> & { readonly files: readonly WireFile[] };
 
 /** Where an executor reads artifacts; without it the files come with each load. */
 export interface ExecutorDatabase {
@@ -58,6 +64,8 @@ export interface ExecutorReplies {
     /** Paths of the files that were read for it and compared with their digests. */
     readonly readPaths: readonly string[];
     readonly warnings: readonly string[];
+    /** When it was compiled for this load; the form is the payload. */
+    readonly compiled: Pick<CompiledAtLoad, 'damage'> | null;
     readonly vitals: Vitals;
   };
   readonly predict: {
@@ -133,13 +141,16 @@ function padding(bytes: number): number {
 }
 
 export function toWireVersion(version: LoadableVersion): WireVersion {
+  const { files, compiled, ...rest } = version;
   return {
-    ...version,
-    files: version.files.map(({ ref, ...file }) => ({
-      ...file,
-      ref: { ...ref, segments: ref.segments.map(toWireSegment) },
-    })),
+    ...rest,
+    files: files.map(({ ref, ...file }) => ({ ...file, ref: toWireRef(ref) })),
+    ...(compiled ? { compiled: { ...compiled, ref: toWireRef(compiled.ref) } } : {}),
   };
+}
+
+function toWireRef(ref: ArtifactRef): WireRef {
+  return { ...ref, segments: ref.segments.map(toWireSegment) };
 }
 
 function toWireSegment({ base, ...segment }: SegmentRef): WireSegment {

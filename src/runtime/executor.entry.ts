@@ -14,7 +14,7 @@ import {
 } from './executor-protocol';
 import { encodeFrame, FrameDecoder } from './framing';
 import { EngineUnavailableError } from './runtime.errors';
-import { fromWireFile, VersionFilesStore } from './version-files.store';
+import { fromWireVersion, VersionFilesStore } from './version-files.store';
 
 // An executor: one engine in a process of its own, at the other end of the socket named on the
 // command line. The socket is its life: when it closes, whoever asked is gone.
@@ -42,9 +42,10 @@ async function answer(
   const { host, files } = started;
   switch (request.kind) {
     case 'load': {
-      const version = { ...request.version, files: request.version.files.map(fromWireFile) };
+      const version = fromWireVersion(request.version);
       const source = files ?? new SentFiles(version.files, request.fileBytes ?? [], payload);
-      return { value: await host.load(version, source) };
+      const { reply, form } = await host.load(version, source);
+      return { value: reply, ...(form ? { payload: [form] } : {}) };
     }
     case 'predict': {
       const inputs = decodeTensors(request.tensors, payload);

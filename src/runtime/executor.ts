@@ -7,7 +7,7 @@ import { entryPath } from '../common/entry-path';
 import { type NamedTensors } from '../common/tensor';
 import { type LoadableVersion } from '../models/version';
 import { type StackedTensors } from './batch';
-import { type EngineName, type FileSource } from './engines/engine';
+import { type CompiledAtLoad, type EngineName, type FileSource } from './engines/engine';
 import { ownTemporaryFolder } from './engines/scratch-folder';
 import { ExecutorEndpoint } from './executor-endpoint';
 import {
@@ -53,8 +53,18 @@ export interface ExecutorOptions {
   readonly log: (line: string) => void;
 }
 
+/** What a load found out, and what was compiled for it. */
+export type LoadedVersion = Omit<ExecutorReplies['load'], 'compiled'> & {
+  readonly compiled: CompiledAtLoad | null;
+};
+
+interface Answer {
+  readonly value: unknown;
+  readonly payload: Uint8Array;
+}
+
 interface InFlight {
-  readonly resolve: (reply: { value: unknown; payload: Uint8Array }) => void;
+  readonly resolve: (reply: Answer) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
   /** The version that it is about, if any. */
@@ -163,23 +173,24 @@ export class Executor {
     return this.endedBecause === undefined;
   }
 
-  async load(version: LoadableVersion, deadlineMs: number): Promise<ExecutorReplies['load']> {
-    const request = { kind: 'load', version: toWireVersion(version) } as const;
-    const loaded = (value: unknown): ExecutorReplies['load'] => {
-      const reply = value as ExecutorReplies['load'];
+  async load(version: LoadableVersion, deadlineMs: number): Promise<LoadedVersion> {
+    const loaded = ({ value, payload }: Answer): LoadedVersion => {
+      const { compiled, ...reply } = value as ExecutorReplies['load'];
       this.lastVitals = reply.vitals;
-      return reply;
+      return { ...reply, compiled: compiled && { ...compiled, form: payload } };
     };
     const { files } = this.options;
     if ('uri' in files) {
-      const { value } = await this.ask({ ...request, fileBytes: null }, [], deadlineMs);
-      return loaded(value);
+      const request = { kind: 'load', version: toWireVersion(version) } as const;
+      return loaded(await this.ask({ ...request, fileBytes: null }, [], deadlineMs));
     }
+    // Only its files are sent along.
+    const { compiled: _, ...uncompiled } = version;
+    const request = { kind: 'load', version: toWireVersion(uncompiled) } as const;
     const parts: Uint8Array[] = [];
     for (const file of version.files) parts.push(new Uint8Array(await files.read(file)));
     const fileBytes = parts.map(({ byteLength }) => byteLength);
-    const { value } = await this.ask({ ...request, fileBytes }, parts, deadlineMs);
-    return loaded(value);
+    return loaded(await this.ask({ ...request, fileBytes }, parts, deadlineMs));
   }
 
   async predict(
@@ -238,7 +249,7 @@ export class Executor {
     request: ExecutorRequest,
     payload: readonly Uint8Array[],
     deadlineMs: number,
-  ): Promise<{ value: unknown; payload: Uint8Array }> {
+  ): Promise<Answer> {
     if (this.endedBecause !== undefined) throw lost(this.endedBecause);
     const id = this.nextId++;
     return await new Promise((resolve, reject) => {

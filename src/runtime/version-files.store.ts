@@ -1,12 +1,18 @@
 import { type MongoClient, ObjectId } from 'mongodb';
 
-import { type ArtifactFile, type BlobRef } from '../artifacts/artifact';
+import { type ArtifactFile, type ArtifactRef, type BlobRef } from '../artifacts/artifact';
 import { ArtifactStore, type Piece, type RoomFor } from '../artifacts/artifact.store';
 import { InlineCodec } from '../artifacts/codec/inline.codec';
+import { type LoadableVersion } from '../models/version';
 import { createClient } from '../mongo/connect';
 import { asStoreError } from '../mongo/mongo-failure';
 import { type FileSource } from './engines/engine';
-import { type ExecutorDatabase, type WireBlob, type WireFile } from './executor-protocol';
+import {
+  type ExecutorDatabase,
+  type WireBlob,
+  type WireRef,
+  type WireVersion,
+} from './executor-protocol';
 
 /** One load at a time reads through these, and one more may check the server. */
 const POOL_SIZE = 2;
@@ -49,13 +55,21 @@ export class VersionFilesStore implements FileSource {
   }
 }
 
-/** The inverse of how a file is sent to an executor. */
-export function fromWireFile({ ref, ...file }: WireFile): ArtifactFile {
+/** The inverse of how a version is sent to an executor. */
+export function fromWireVersion({ files, compiled, ...version }: WireVersion): LoadableVersion {
+  return {
+    ...version,
+    files: files.map(({ ref, ...file }) => ({ ...file, ref: fromWireRef(ref) })),
+    ...(compiled ? { compiled: { ...compiled, ref: fromWireRef(compiled.ref) } } : {}),
+  };
+}
+
+function fromWireRef(ref: WireRef): ArtifactRef {
   const segments = ref.segments.map(({ base, ...segment }) => ({
     ...fromWireBlob(segment),
     ...(base ? { base: fromWireBlob(base) } : {}),
   }));
-  return { ...file, ref: { ...ref, segments } };
+  return { ...ref, segments };
 }
 
 function fromWireBlob({ blob, ...rest }: WireBlob): BlobRef {

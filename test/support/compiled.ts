@@ -1,17 +1,20 @@
 import { type NamedTensors, type Tensor } from '../../src/common/tensor';
 import { type LoadableVersion } from '../../src/models/version';
 import {
+  assembleModel,
   type CompiledModel,
-  compileModel,
-  type ModelParts,
-} from '../../src/runtime/compile/compile-model';
+  decodeForm,
+  encodeForm,
+} from '../../src/runtime/compile/compiled-form';
+import { compileModel, type ModelParts } from '../../src/runtime/compile/compile-model';
+import { COMPILER_VERSION } from '../../src/runtime/compile/compiler-version';
 import { type Constant } from '../../src/runtime/compile/constant';
 import { toConstant } from '../../src/runtime/compile/to-constant';
 import { GridfsIoHandler } from '../../src/runtime/gridfs-io-handler';
 import { floats, isClose } from './golden';
 import { aVersion, MemorySource } from './loadable';
 
-/** Compiles the files of an artifact as an engine does. */
+/** Compiles the files of an artifact as an engine does: into a form to store, which is then loaded. */
 export async function compiled(
   files: ReadonlyMap<string, Uint8Array>,
   version: Partial<LoadableVersion> = {},
@@ -22,7 +25,8 @@ export async function compiled(
   const constants = new Map<string, Constant>();
   for await (const { spec, bytes } of weights()) constants.set(spec.name, toConstant(spec, bytes));
   const format = loadable.format as ModelParts['format'];
-  return compileModel({ ...artifacts, format, weights: constants }, loadable.signature);
+  const form = compileModel({ ...artifacts, format, weights: constants }, loadable.signature);
+  return assembleModel(decodeForm(encodeForm(form), COMPILER_VERSION), constants);
 }
 
 /** What differs between two answers by more than 1e-5 relative and, unless told, 1e-6 absolute. */

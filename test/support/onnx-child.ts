@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 
 import { type NamedTensors, type Tensor } from '../../src/common/tensor';
-import { type CompiledModel } from '../../src/runtime/compile/compile-model';
+import { type CompiledModel } from '../../src/runtime/compile/compiled-form';
 
 type Values = Float32Array | Int32Array | Uint8Array;
 interface Answer {

@@ -1,6 +1,8 @@
-import { type Signature, type TensorSpec } from '../../common/tensor';
+import { type Signature } from '../../common/tensor';
 import { NotCompiledError } from '../runtime.errors';
-import { type ComputedType, type Constant } from './constant';
+import { type CompiledEndpoint, type CompiledForm, type CompiledInput } from './compiled-form';
+import { COMPILER_VERSION } from './compiler-version';
+import { type Constant } from './constant';
 import { compileGraph, ownEndpoints } from './graph-compiler';
 import { GraphBuilder } from './graph-builder';
 import { compileLayers } from './layers-compiler';
@@ -17,32 +19,14 @@ export interface ModelParts {
   readonly userDefinedMetadata?: unknown;
 }
 
-/** A tensor of the signature and what the compiled graph calls it. */
-export interface CompiledEndpoint extends TensorSpec {
-  readonly dtype: ComputedType;
-  readonly onnxName: string;
-}
-
-export interface CompiledInput extends CompiledEndpoint {
-  /** The shape that the graph takes its rows in, where that is another one of the same numbers. */
-  readonly fedShape?: readonly number[];
-}
-
-/** A model in ONNX, its tensors under the names of the signature. */
-export interface CompiledModel {
-  readonly onnx: Uint8Array;
-  readonly inputs: readonly CompiledInput[];
-  readonly outputs: readonly CompiledEndpoint[];
-}
-
 /**
- * Compiles a model to ONNX.
+ * Compiles a model to a graph of ONNX whose weights stay where they are.
  *
- * Pure: the same model gives the same bytes. That both compute the same is for others to prove.
+ * Pure: the same model gives the same form. That both compute the same is for others to prove.
  *
  * @throws NotCompiledError naming what has no ONNX form
  */
-export function compileModel(parts: ModelParts, wanted: Signature): CompiledModel {
+export function compileModel(parts: ModelParts, wanted: Signature): CompiledForm {
   const b = new GraphBuilder();
   const { weights } = parts;
   if (parts.format === 'tfjs-layers') {
@@ -83,7 +67,7 @@ function finish(
   b: GraphBuilder,
   inputs: readonly Named[],
   outputs: readonly Named[],
-): CompiledModel {
+): CompiledForm {
   if (outputs.length === 0) throw new NotCompiledError('The model has no outputs');
   const describe =
     (prefix: string) =>
@@ -93,11 +77,12 @@ function finish(
       shape,
       onnxName: `${prefix}${index}`,
     });
-  const { onnx, fedShapes } = b.finish(outputs.map(({ value }) => value));
+  const graph = b.finish(outputs.map(({ value }) => value));
   return {
-    onnx,
+    release: COMPILER_VERSION,
+    graph,
     inputs: inputs.map(describe('in')).map((input, index): CompiledInput => {
-      const fedShape = fedShapes[index] ?? input.shape;
+      const fedShape = graph.inputs[index]?.shape ?? input.shape;
       return fedShape.join() === input.shape.join() ? input : { ...input, fedShape };
     }),
     outputs: outputs.map(describe('out')),

@@ -1,6 +1,7 @@
 import { elementCount } from '../../common/tensor';
 import { NotCompiledError } from '../runtime.errors';
-import { type ComputedType, constantOf, type Constant, scalar } from './constant';
+import { type ComputedType, scalar } from './constant';
+import { converted } from './constant-steps';
 import { type GraphBuilder, withRank } from './graph-builder';
 import { type OnnxAttributes } from './onnx-model';
 import { rankOf, type Value } from './value';
@@ -56,7 +57,7 @@ export function nary(
 /** Cast-13. TensorFlow and ONNX both cut fractions off, and make truth of what is not zero. */
 export function cast(b: GraphBuilder, x: Value, dtype: ComputedType): Value {
   if (x.dtype === dtype) return x;
-  if (x.constant) return b.constant(castConstant(x.constant, dtype));
+  if (x.constant) return b.constant(converted(x.constant, dtype));
   const to = { float32: 1, int32: 6, bool: 9 }[dtype];
   const result = unary(b, ['Cast', 13], x, { to: { int: to } }, dtype);
   return x.known && dtype === 'int32' ? { ...result, known: x.known } : result;
@@ -105,19 +106,6 @@ function fitsFirst(value: Value, rank: number): boolean {
 
 function isSingle({ shape }: Value): boolean {
   return elementCount(shape) === 1;
-}
-
-function castConstant({ dtype, shape, values }: Constant, to: ComputedType): Constant {
-  if (to === 'bool')
-    return constantOf(
-      to,
-      shape,
-      [...values].map((value) => (value ? 1 : 0)),
-    );
-  if (to === 'int32' && dtype === 'float32') {
-    return constantOf(to, shape, [...values].map(Math.trunc));
-  }
-  return constantOf(to, shape, values);
 }
 
 const KNOWN_RESULTS: Readonly<Record<string, (a: number, b: number) => number>> = {

@@ -1,5 +1,6 @@
 import { elementCount } from '../../common/tensor';
-import { type OnnxEndpoint, type OnnxGraph, type OnnxNode } from './onnx-model';
+import { type FormGraph } from './compiled-form';
+import { type OnnxEndpoint, type OnnxNode } from './onnx-model';
 
 /**
  * The same graph, its inputs in the shapes in which they are first used.
@@ -7,7 +8,7 @@ import { type OnnxEndpoint, type OnnxGraph, type OnnxNode } from './onnx-model';
  * ONNX Runtime copies an input to write its rows in another shape. Whoever feeds it only has to
  * say so.
  */
-export function fedAsUsed(graph: OnnxGraph): OnnxGraph {
+export function fedAsUsed(graph: FormGraph): FormGraph {
   const dropped = new Set<OnnxNode>();
   const renamed = new Map<string, string>();
   const inputs = graph.inputs.map((input) => {
@@ -27,13 +28,13 @@ export function fedAsUsed(graph: OnnxGraph): OnnxGraph {
 
 /** The shape that a node gives to an input, if it leaves each row a row. */
 function rowsIn(
-  { initializers }: OnnxGraph,
+  { initializers }: FormGraph,
   { name, shape }: OnnxEndpoint,
   { op, inputs }: OnnxNode,
 ): readonly number[] | null {
-  const list = initializers.find((tensor) => tensor.name === inputs[1]);
-  if (op !== 'Reshape' || inputs[0] !== name || !list) return null;
-  const sizes = [...new BigInt64Array(list.data.slice().buffer)].map(Number);
+  const tensor = initializers.find((candidate) => candidate.name === inputs[1]);
+  if (op !== 'Reshape' || inputs[0] !== name || !tensor || !('list' in tensor)) return null;
+  const sizes = tensor.list;
   const [[count, ...row], [newCount, ...newRow]] = [shape, sizes];
   if (count === undefined || count !== newCount) return null;
   const isKnown = [...row, ...newRow].every((size) => size > 0);

@@ -1,10 +1,11 @@
 import { NotCompiledError } from '../runtime.errors';
 import { activate, clip, elu, leakyRelu, logSoftmax, prelu, softmax } from './activations';
-import { floats } from './constant';
+import { type Constant, filled, scalar } from './constant';
+import { isEvery, negated, reciprocal, rounded, spread } from './constant-steps';
 import { add, binary, cast, isFirst, multiply, nary, type Operator, unary } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
 import { inputAt, type NodeCall, type NodeCompiler, numberAt, numbersAt } from './graph-node';
-import { affine, isPerChannel, spread } from './normalization';
+import { affine, isPerChannel } from './normalization';
 import { einsum, matMul } from './products';
 import { argReduce, type Reduction, reduce } from './reductions';
 import { resize, type ResizeRule } from './resize';
@@ -54,34 +55,26 @@ function scaledBy(
   const { constant } = y;
   const channels = x.shape.at(-1) ?? -1;
   if (x.constant || !constant || !isPerChannel(constant, x) || channels < 0) return null;
-  const given = [...spread(constant, channels).values];
-  const rule = {
-    factors: given.map((value) => (op === 'Mul' ? value : op === 'Div' ? 1 / value : 1)),
-    summands: given.map((value) => (op === 'Add' ? value : op === 'Sub' ? -value : 0)),
-  };
+  const given = spread(constant, channels);
+  const [zeros, ones] = [0, 1].map((value) => filled(scalar(value), [channels]));
+  if (!zeros || !ones) return null;
+  const factors = op === 'Mul' ? given : op === 'Div' ? reciprocal(given) : ones;
+  const summands = op === 'Add' ? given : op === 'Sub' ? negated(given) : zeros;
   if (x.linear && isOnlyUse(index) && op !== 'Div') {
-    return affine(b, x, { factors: floats(rule.factors), summands: floats(rule.summands) }, true);
+    const rule = { factors: rounded(factors), summands: rounded(summands) };
+    return affine(b, x, rule, true);
   }
-  return (
-    summed(b, op, x, rule.summands) ??
-    withScaling(x, binary(b, [op, 14], x, y), rule.factors, rule.summands)
-  );
+  return summed(b, op, x, summands) ?? withScaling(x, binary(b, [op, 14], x, y), factors, summands);
 }
 
 /** A product and a sum behind it, which are a batch normalisation in two steps. */
-function summed(
-  b: GraphBuilder,
-  op: Scaler,
-  { scaling }: Value,
-  summands: readonly number[],
-): Value | null {
-  if ((op !== 'Add' && op !== 'Sub') || !scaling?.summands.every((summand) => summand === 0)) {
-    return null;
-  }
+function summed(b: GraphBuilder, op: Scaler, { scaling }: Value, summands: Constant): Value | null {
+  if (op !== 'Add' && op !== 'Sub') return null;
+  if (!scaling || !isEvery(scaling.summands, (summand) => summand === 0)) return null;
   const source = scaling.source();
   if (!isFirst(source)) return null;
-  const { factors } = scaling;
-  return affine(b, source, { factors: floats(factors), summands: floats(summands) }, false);
+  const rule = { factors: rounded(scaling.factors), summands: rounded(summands) };
+  return affine(b, source, rule, false);
 }
 
 /** Quotients of whole numbers are rounded down, ONNX cuts them off; Mod-13, Sub-14, Div-14. */

@@ -1,15 +1,14 @@
 import assert from 'node:assert';
 
-import { bytesOf, type ComputedType, type Constant, permuted, reshaped } from './constant';
+import { elementCount } from '../../common/tensor';
+import { type FormGraph, type FormTensor } from './compiled-form';
+import { type ComputedType, type Constant, permuted, reshaped } from './constant';
 import { fedAsUsed } from './fed-rows';
-import {
-  encodeOnnxModel,
-  type OnnxAttributes,
-  type OnnxEndpoint,
-  type OnnxNode,
-  type OnnxTensor,
-} from './onnx-model';
+import { type OnnxAttributes, type OnnxEndpoint, type OnnxNode } from './onnx-model';
 import { rankOf, toFirst, toLast, type Value } from './value';
+
+/** Lists of whole numbers that are looked into: sizes and axes, not weights that happen to be whole. */
+const MOST_KNOWN = 4096;
 
 /**
  * Collects the nodes of an ONNX graph.
@@ -19,7 +18,7 @@ import { rankOf, toFirst, toLast, type Value } from './value';
  */
 export class GraphBuilder {
   private readonly nodes: OnnxNode[] = [];
-  private readonly initializers = new Map<string, OnnxTensor>();
+  private readonly initializers = new Map<string, FormTensor>();
   private readonly lists = new Map<string, string>();
   private readonly inputs: OnnxEndpoint[] = [];
   private count = 0;
@@ -31,14 +30,14 @@ export class GraphBuilder {
   }
 
   constant(constant: Constant): Value {
-    const { dtype, shape, values } = constant;
-    const isList = dtype === 'int32' && shape.length <= 1;
+    const { dtype, shape } = constant;
+    const isList = dtype === 'int32' && shape.length <= 1 && elementCount(shape) <= MOST_KNOWN;
     return {
       dtype,
       shape,
       names: {},
       constant,
-      ...(isList ? { known: [...values] } : {}),
+      ...(isList ? { known: [...constant.read()] } : {}),
     };
   }
 
@@ -111,8 +110,7 @@ export class GraphBuilder {
 
   weights(constant: Constant): string {
     const name = this.newName();
-    const { dtype, shape } = constant;
-    this.initializers.set(name, { name, type: dtype, shape, data: bytesOf(constant) });
+    this.initializers.set(name, { name, recipe: constant.recipe });
     return name;
   }
 
@@ -125,11 +123,8 @@ export class GraphBuilder {
     return this.int64([value], []);
   }
 
-  /** The encoded graph, and the shapes in which it takes its inputs. */
-  finish(outputs: readonly Value[]): {
-    readonly onnx: Uint8Array;
-    readonly fedShapes: readonly (readonly number[])[];
-  } {
+  /** The graph, its inputs in the shapes in which it takes them. */
+  finish(outputs: readonly Value[]): FormGraph {
     const endpoints = outputs.map((value, index): OnnxEndpoint => {
       const name = `out${index}`;
       // The same tensor may be asked for twice, or be an input: each output has a node of its own.
@@ -141,20 +136,14 @@ export class GraphBuilder {
       });
       return { name, type: value.dtype, shape: value.shape };
     });
-    const { nodes, inputs } = fedAsUsed({
+    const graph = fedAsUsed({
       nodes: needed(this.nodes, endpoints),
       initializers: [...this.initializers.values()],
       inputs: this.inputs,
       outputs: endpoints,
     });
-    const used = new Set(nodes.flatMap((node) => node.inputs));
-    const onnx = encodeOnnxModel({
-      nodes,
-      initializers: [...this.initializers.values()].filter(({ name }) => used.has(name)),
-      inputs,
-      outputs: endpoints,
-    });
-    return { onnx, fedShapes: inputs.map(({ shape }) => shape) };
+    const used = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
+    return { ...graph, initializers: graph.initializers.filter(({ name }) => used.has(name)) };
   }
 
   /** Transpose-13. */
@@ -167,8 +156,7 @@ export class GraphBuilder {
     const found = this.lists.get(key);
     if (found !== undefined) return found;
     const name = this.newName();
-    const data = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-    this.initializers.set(name, { name, type: 'int64', shape, data });
+    this.initializers.set(name, { name, shape, list: values });
     this.lists.set(key, name);
     return name;
   }

@@ -1,6 +1,6 @@
 import { type TensorSpec } from '../../common/tensor';
 import { NotCompiledError } from '../runtime.errors';
-import { type ComputedType, type Constant } from './constant';
+import { type Constant, constantOf } from './constant';
 import { ARITHMETIC_OPS } from './graph-arithmetic';
 import { type GraphBuilder } from './graph-builder';
 import { CONVOLUTION_OPS } from './graph-convolution';
@@ -170,6 +170,6 @@ function split(input: string): readonly [string, number] {
 function settled(b: GraphBuilder, value: Value): Value {
   const { known, shape, dtype } = value;
   if (!known || value.constant || dtype !== 'int32' || known.includes(null)) return value;
-  const values = Int32Array.from(known, (size) => size ?? 0);
-  return b.constant({ dtype: 'int32' satisfies ComputedType, shape, values });
+  const sizes = known.map((size) => size ?? 0);
+  return b.constant(constantOf('int32', shape, sizes));
 }

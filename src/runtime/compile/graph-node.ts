@@ -116,7 +116,7 @@ export function constantAt(call: NodeCall, index: number): Constant {
 }
 
 export function numbersAt(call: NodeCall, index: number): number[] {
-  return [...constantAt(call, index).values];
+  return [...constantAt(call, index).read()];
 }
 
 export function numberAt(call: NodeCall, index: number): number {

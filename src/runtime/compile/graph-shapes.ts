@@ -1,6 +1,6 @@
 import { elementCount } from '../../common/tensor';
 import { NotCompiledError } from '../runtime.errors';
-import { constantOf } from './constant';
+import { constantOf, filled } from './constant';
 import { cast } from './elementwise';
 import { inputAt, type NodeCall, type NodeCompiler, numberAt, numbersAt } from './graph-node';
 import {
@@ -159,13 +159,12 @@ const MOST_WRITTEN_OUT = 4096;
 
 const fill: NodeCompiler = (call) => {
   const [sizes, value] = [inputAt(call, 0), inputAt(call, 1)];
-  const known = sizes.constant ? [...sizes.constant.values] : [];
+  const known = sizes.constant ? [...sizes.constant.read()] : [];
   const count = elementCount(known);
   if (!sizes.constant || !value.constant || count > MOST_WRITTEN_OUT) {
     return expanded(call, value, sizes);
   }
-  const [single = 0] = value.constant.values;
-  return call.b.constant(constantOf(value.dtype, known, new Array<number>(count).fill(single)));
+  return call.b.constant(filled(value.constant, known));
 };
 
 const rangeOp: NodeCompiler = (call) => {

@@ -1,5 +1,6 @@
 import { elementCount } from '../../common/tensor';
-import { type Constant, floats, scaledAlong } from './constant';
+import { type Constant, filled, scalar } from './constant';
+import { normFactors, normSummands, scaledAlong, shifted } from './constant-steps';
 import { add, isFirst, multiply } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
 import { withScaling } from './scaling';
@@ -19,13 +20,8 @@ export function normalization(
   beta: Constant | undefined,
   epsilon: number,
 ): Affine {
-  const factors = [...variance.values].map(
-    (value, index) => (gamma?.values[index] ?? 1) / Math.sqrt(value + epsilon),
-  );
-  const summands = factors.map(
-    (factor, index) => (beta?.values[index] ?? 0) - (mean.values[index] ?? 0) * factor,
-  );
-  return { factors: floats(factors), summands: floats(summands) };
+  const parts = { mean, variance, gamma, beta, epsilon };
+  return { factors: normFactors(parts), summands: normSummands(parts) };
 }
 
 /**
@@ -42,7 +38,7 @@ export function affine(
   const result = isFirst(x)
     ? normalized(b, x, factors, summands)
     : add(b, multiply(b, x, b.constant(factors)), b.constant(summands));
-  return withScaling(x, result, [...factors.values], [...summands.values]);
+  return withScaling(x, result, factors, summands);
 }
 
 /**
@@ -51,9 +47,7 @@ export function affine(
  * ONNX Runtime leaves an image in its own layout for it, which it gives up for a plain sum.
  */
 function normalized(b: GraphBuilder, x: Value, factors: Constant, summands: Constant): Value {
-  const [zeros, ones] = [0, 1].map((value) =>
-    b.weights(floats(new Array<number>(factors.values.length).fill(value))),
-  );
+  const [zeros, ones] = [0, 1].map((value) => b.weights(filled(scalar(value), factors.shape)));
   const inputs = [b.first(x), b.weights(factors), b.weights(summands), zeros ?? '', ones ?? ''];
   const name = b.emit('BatchNormalization', 15, inputs, { epsilon: { float: 0 } });
   return { dtype: x.dtype, shape: x.shape, names: { first: name } };
@@ -68,7 +62,7 @@ export function layerNormalization(
   epsilon: number,
 ): Value {
   const size = x.shape.at(-1) ?? 1;
-  const ones = gamma ?? floats(new Array<number>(size).fill(1));
+  const ones = gamma ?? filled(scalar(1), [size]);
   const inputs = [b.last(x), b.weights(ones), ...(beta ? [b.weights(beta)] : [])];
   const name = b.emit('LayerNormalization', 17, inputs, {
     axis: { int: rankOf(x) - 1 },
@@ -88,12 +82,6 @@ export function isPerChannel({ shape }: Constant, x: Value): boolean {
   );
 }
 
-/** A factor or summand for each channel, out of one for all of them. */
-export function spread(constant: Constant, channels: number): Constant {
-  const { values } = constant;
-  return floats(Array.from({ length: channels }, (_, index) => values[index % values.length] ?? 0));
-}
-
 function folded(
   b: GraphBuilder,
   x: Value,
@@ -101,12 +89,8 @@ function folded(
   factors: Constant,
   summands: Constant,
 ): Value {
-  const scaled = scaledAlong(weights, channelAxis, factors.values);
-  const shifted = floats(
-    [...summands.values].map(
-      (value, index) => value + (bias?.values[index] ?? 0) * (factors.values[index] ?? 1),
-    ),
-  );
-  node.inputs = [node.inputs[0] ?? '', b.weights(scaled), b.weights(shifted)];
-  return { ...x, linear: { node, weights: scaled, channelAxis, bias: shifted } };
+  const scaled = scaledAlong(weights, channelAxis, factors);
+  const moved = shifted(bias, factors, summands);
+  node.inputs = [node.inputs[0] ?? '', b.weights(scaled), b.weights(moved)];
+  return { ...x, linear: { node, weights: scaled, channelAxis, bias: moved } };
 }

@@ -1,4 +1,4 @@
-import { ProtobufWriter } from './protobuf-writer';
+import { type LateBytes, ProtobufWriter } from './protobuf-writer';
 
 /** The operator set that compiled models ask for, and the file format version that goes with it. */
 const OPSET = 17;
@@ -30,7 +30,7 @@ export interface OnnxTensor {
   readonly name: string;
   readonly type: OnnxType;
   readonly shape: readonly number[];
-  readonly data: Uint8Array;
+  readonly data: Uint8Array | LateBytes;
 }
 
 export interface OnnxEndpoint {

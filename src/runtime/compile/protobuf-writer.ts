@@ -1,3 +1,5 @@
+import assert from 'node:assert';
+
 /** Wire types of Protocol Buffers that a model needs. */
 const VARINT = 0;
 const DELIMITED = 2;
@@ -5,13 +7,20 @@ const FIXED32 = 5;
 
 const text = new TextEncoder();
 
+/** Bytes that are made only when they are written. */
+export interface LateBytes {
+  readonly byteLength: number;
+  read(): Uint8Array;
+}
+
 /**
  * Writes one Protocol Buffers message, in the wire format of its encoding guide.
  *
- * Byte fields are kept as they are until `finish`, so weights are copied once, into the result.
+ * Byte fields are kept as they are until `finish`, so weights are copied once, into the result, and
+ * of those that have to be made first one is in memory at a time.
  */
 export class ProtobufWriter {
-  private readonly parts: Uint8Array[] = [];
+  private readonly parts: (Uint8Array | LateBytes)[] = [];
   private size = 0;
 
   /** Whole numbers; negative ones take ten bytes, as int64 does. */
@@ -29,7 +38,7 @@ export class ProtobufWriter {
     return this.bytes(field, text.encode(value));
   }
 
-  bytes(field: number, value: Uint8Array): this {
+  bytes(field: number, value: Uint8Array | LateBytes): this {
     return this.delimited(field, value.byteLength).push(value);
   }
 
@@ -43,7 +52,9 @@ export class ProtobufWriter {
     const bytes = new Uint8Array(this.size);
     let at = 0;
     for (const part of this.parts) {
-      bytes.set(part, at);
+      const written = part instanceof Uint8Array ? part : part.read();
+      assert(written.byteLength === part.byteLength, 'a length that was written stands');
+      bytes.set(written, at);
       at += part.byteLength;
     }
     return bytes;
@@ -53,7 +64,7 @@ export class ProtobufWriter {
     return this.push(Uint8Array.from([...varint(key(field, DELIMITED)), ...varint(length)]));
   }
 
-  private push(part: Uint8Array): this {
+  private push(part: Uint8Array | LateBytes): this {
     this.parts.push(part);
     this.size += part.byteLength;
     return this;

@@ -1,5 +1,6 @@
 import { NotCompiledError } from '../runtime.errors';
-import { type Constant, constantOf, permuted, reshaped } from './constant';
+import { type Constant, constantOf, filled, permuted, reshaped, scalar } from './constant';
+import { gatesOf, joined, rounded } from './constant-steps';
 import { cast, multiply, scale } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
 import { reduce } from './reductions';
@@ -85,20 +86,15 @@ function run(b: GraphBuilder, x: Value, cell: Cell, lengths: Value | undefined):
   const { kind, kernel, recurrentKernel, bias } = cell;
   const gates = GATES[kind];
   const units = recurrentKernel.shape[0] ?? 1;
-  const zeros = constantOf(
-    'float32',
-    [gates.length * units],
-    new Array(gates.length * units).fill(0),
-  );
-  const biases = [...gateRows(bias ?? zeros, gates, units).values, ...zeros.values];
+  const zeros = filled(scalar(0), [gates.length * units]);
   const outputs = b.emitMany(
     kind,
     14,
     [
       b.last(transpose(b, x, [1, 0, 2])),
-      b.weights(oneDirection(gateRows(permuted(kernel, [1, 0]), gates, units))),
-      b.weights(oneDirection(gateRows(permuted(recurrentKernel, [1, 0]), gates, units))),
-      b.weights(constantOf('float32', [1, biases.length], biases)),
+      b.weights(oneDirection(gatesOf(permuted(kernel, [1, 0]), gates))),
+      b.weights(oneDirection(gatesOf(permuted(recurrentKernel, [1, 0]), gates))),
+      b.weights(oneDirection(rounded(joined([gatesOf(bias ?? zeros, gates), zeros])))),
       lengths ? b.last(lengths) : '',
     ],
     { hidden_size: { int: units }, activations: { texts: activations(cell) } },
@@ -157,15 +153,6 @@ function atSteps(b: GraphBuilder, x: Value, steps: Value): Value {
   const name = b.emit('GatherND', 13, [b.last(x), indices], { batch_dims: { int: 1 } });
   const shape = [x.shape[0] ?? -1, steps.shape[1] ?? -1, ...x.shape.slice(2)];
   return { dtype: x.dtype, shape, names: { last: name } };
-}
-
-/** Rows in the order in which ONNX has the gates. */
-function gateRows(constant: Constant, gates: readonly number[], units: number): Constant {
-  const width = constant.values.length / (gates.length * units);
-  const values = gates.flatMap((gate) => [
-    ...constant.values.subarray(gate * units * width, (gate + 1) * units * width),
-  ]);
-  return constantOf('float32', constant.shape, values);
 }
 
 function oneDirection(constant: Constant): Constant {

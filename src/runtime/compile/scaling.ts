@@ -1,4 +1,6 @@
-import { type Constant, floats, scaledAlong } from './constant';
+import { elementCount } from '../../common/tensor';
+import { type Constant, filled, scalar } from './constant';
+import { biasFor, combined, isEvery, joined, product, scaledAlong, spread } from './constant-steps';
 import { rankOf, type Value, withoutOrigin } from './value';
 
 /**
@@ -10,22 +12,15 @@ import { rankOf, type Value, withoutOrigin } from './value';
 const LARGEST_SUMMAND = 16;
 
 /** Remembers of a value that it is another one, each channel times a factor plus a summand. */
-export function withScaling(
-  x: Value,
-  result: Value,
-  factors: readonly number[],
-  summands: readonly number[],
-): Value {
+export function withScaling(x: Value, result: Value, factors: Constant, summands: Constant): Value {
   if (x.dtype !== 'float32' || rankOf(x) < 2) return result;
   const inner = x.scaling;
   return {
     ...result,
     scaling: {
       source: inner?.source ?? (() => withoutOrigin(x)),
-      factors: factors.map((factor, index) => factor * (inner?.factors[index] ?? 1)),
-      summands: factors.map(
-        (factor, index) => factor * (inner?.summands[index] ?? 0) + (summands[index] ?? 0),
-      ),
+      factors: inner ? product(factors, inner.factors) : factors,
+      summands: inner ? combined(inner.summands, factors, summands) : summands,
     },
   };
 }
@@ -33,17 +28,15 @@ export function withScaling(
 /** The same for a value whose last axis has the channels once or several times over. */
 export function withScalingOf(x: Value, result: Value, remake: (x: Value) => Value): Value {
   const { scaling } = x;
-  const [channels, size = -1] = [scaling?.factors.length ?? 0, result.shape.at(-1)];
+  const [channels, size = -1] = [scaling ? lengthOf(scaling.factors) : 0, result.shape.at(-1)];
   if (!scaling || size <= 0 || size % channels !== 0) return result;
-  const over = (values: readonly number[]): number[] =>
-    Array.from({ length: size }, (_, index) => values[index % channels] ?? 0);
   const { source, factors, summands } = scaling;
   return {
     ...result,
     scaling: {
       source: once(() => remake(source())),
-      factors: over(factors),
-      summands: over(summands),
+      factors: spread(factors, size),
+      summands: spread(summands, size),
     },
   };
 }
@@ -56,10 +49,11 @@ export function withScalingOfAll(
 ): Value {
   const sizes = values.map(({ shape }) => shape.at(-1) ?? -1);
   if (sizes.includes(-1) || !values.some(({ scaling }) => scaling)) return result;
-  const all = (key: 'factors' | 'summands', otherwise: number): number[] =>
-    values.flatMap(
-      ({ scaling }, index) =>
-        scaling?.[key] ?? new Array<number>(sizes[index] ?? 0).fill(otherwise),
+  const all = (key: 'factors' | 'summands', otherwise: number): Constant =>
+    joined(
+      values.map(
+        ({ scaling }, index) => scaling?.[key] ?? filled(scalar(otherwise), [sizes[index] ?? 0]),
+      ),
     );
   return {
     ...result,
@@ -89,23 +83,20 @@ export function absorbScaling(weighted: Weighted, isPadded = false): Weighted {
   const { scaling } = x;
   const channelAxis = kernel.shape.length - 2;
   const [channels = 0, outputs = 0] = kernel.shape.slice(-2);
-  if (scaling?.factors.length !== channels) return weighted;
-  if (bias && bias.values.length !== outputs) return weighted;
+  if (!scaling || lengthOf(scaling.factors) !== channels) return weighted;
+  if (bias && lengthOf(bias) !== outputs) return weighted;
   const { factors, summands, source } = scaling;
-  const isShifted = summands.some((summand) => summand !== 0);
+  const isShifted = !isEvery(summands, (summand) => summand === 0);
   if (isShifted && isPadded) return weighted;
-  if (!factors.every(Number.isFinite)) return weighted;
-  if (!summands.every((summand) => Math.abs(summand) <= LARGEST_SUMMAND)) return weighted;
+  if (!isEvery(factors, Number.isFinite)) return weighted;
+  if (!isEvery(summands, (summand) => Math.abs(summand) <= LARGEST_SUMMAND)) return weighted;
   const scaled = scaledAlong(kernel, channelAxis, factors);
   if (!isShifted) return { x: source(), kernel: scaled, bias };
-  const shifted = Float64Array.from({ length: outputs }, (_, index) => bias?.values[index] ?? 0);
-  for (let at = 0, channel = 0; at < kernel.values.length; channel = (channel + 1) % channels) {
-    const summand = summands[channel] ?? 0;
-    for (let output = 0; output < outputs; output++, at++) {
-      shifted[output] = (shifted[output] ?? 0) + (kernel.values[at] ?? 0) * summand;
-    }
-  }
-  return { x: source(), kernel: scaled, bias: floats([...shifted]) };
+  return { x: source(), kernel: scaled, bias: biasFor(kernel, summands, bias) };
+}
+
+function lengthOf({ shape }: Constant): number {
+  return elementCount(shape);
 }
 
 /** Nodes are added the first time that somebody asks, and shared by whoever asks again. */

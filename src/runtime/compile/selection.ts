@@ -23,7 +23,7 @@ export function gather(b: GraphBuilder, x: Value, indices: Value, axis: number):
 function fromTheFront(b: GraphBuilder, indices: Value, size: number): Value {
   const { constant } = indices;
   if (constant) {
-    if ([...constant.values].every((index) => index >= 0)) return indices;
+    if (constant.read().every((index) => index >= 0)) return indices;
     throw new NotCompiledError('Negative places of a table are not compiled');
   }
   const outside = b.constant(scalar(size < 0 ? OUTSIDE : size, 'int32'));

@@ -2,7 +2,7 @@ import assert from 'node:assert';
 
 import { elementCount } from '../../common/tensor';
 import { NotCompiledError } from '../runtime.errors';
-import { permuted, reshaped, scalar } from './constant';
+import { constantOf, permuted, reshaped, scalar } from './constant';
 import { isFirst } from './elementwise';
 import { type GraphBuilder } from './graph-builder';
 import { withScalingOf, withScalingOfAll } from './scaling';
@@ -243,7 +243,7 @@ export function tile(b: GraphBuilder, x: Value, repeats: readonly number[]): Val
 export function shapeOf(b: GraphBuilder, x: Value): Value {
   const known = x.shape.map((size) => (size < 0 ? null : size));
   if (!known.includes(null)) {
-    return b.constant({ dtype: 'int32', shape: [known.length], values: Int32Array.from(x.shape) });
+    return b.constant(constantOf('int32', [known.length], x.shape));
   }
   const sizes = b.emit('Shape', 15, [b.last(x)]);
   const name = b.emit('Cast', 13, [sizes], { to: { int: 6 } });

@@ -42,8 +42,9 @@ export interface LinearOrigin {
 export interface Scaling {
   /** Adds whatever nodes the other one takes. */
   readonly source: () => Value;
-  readonly factors: readonly number[];
-  readonly summands: readonly number[];
+  /** Not rounded to float32 yet, as they may be combined with others. */
+  readonly factors: Constant;
+  readonly summands: Constant;
 }
 
 /** The outputs of an op, most of which have one. */

@@ -36,6 +36,14 @@ export interface Engine {
   tensorCount(): number;
 }
 
+/** What a load compiled. */
+export interface CompiledAtLoad {
+  /** To be stored, so that other loads need not compile. */
+  readonly form: Uint8Array;
+  /** What was wrong with the stored form, where there was one of this release. */
+  readonly damage: string | null;
+}
+
 /** One version in the memory of one engine. */
 export interface LoadedModel {
   /**
@@ -47,6 +55,8 @@ export interface LoadedModel {
   readonly bytes: number;
   /** What is odd about its weights; only told of a version that never ran before. */
   readonly warnings: readonly string[];
+  /** Of a version that the engine had to compile to load it. */
+  readonly compiled?: CompiledAtLoad | undefined;
   /**
    * Computes the outputs for one batch. NaN and infinities pass through as they are.
    *

@@ -2,7 +2,7 @@ import { type LoadableVersion } from '../../models/version';
 import { COMPILER_VERSION } from '../compile/compiler-version';
 import { ModelUnloadableError } from '../runtime.errors';
 import { type Engine, type FileSource, type LoadedModel } from './engine';
-import { compileVersion } from './onnx-compiled';
+import { openCompiled } from './onnx-compiled';
 import { endpointsOf, OnnxModel } from './onnx-program';
 import {
   firstLine,
@@ -74,12 +74,19 @@ class OnnxEngine implements Engine {
   }
 
   private async compile(version: LoadableVersion, source: FileSource): Promise<OnnxModel> {
-    const { onnx, ...endpoints } = await compileVersion(version, source);
+    const { model, compiled } = await openCompiled(version, source);
+    const { onnx, ...endpoints } = model;
     const session = await this.openSession(onnx);
     const { byteLength } = onnx;
-    return new OnnxModel(session, { ...endpoints, isRowwise: false }, byteLength, () => {
-      this.sessions--;
-    });
+    return new OnnxModel(
+      session,
+      { ...endpoints, isRowwise: false },
+      byteLength,
+      () => {
+        this.sessions--;
+      },
+      compiled,
+    );
   }
 
   private async openSession(onnx: Uint8Array): Promise<OnnxSession> {

@@ -6,7 +6,7 @@ import {
 } from '../../common/tensor';
 import { servedName } from '../../formats/onnx/served-name';
 import { InferenceFailedError, ModelUnloadableError, TensorMismatchError } from '../runtime.errors';
-import { type LoadedModel } from './engine';
+import { type CompiledAtLoad, type LoadedModel } from './engine';
 import { firstLine, type OnnxSession, type OnnxTensor } from './onnx-runtime';
 import { fromOnnxTensor, rowOf, rowsAs, stackRows, toOnnxTensor } from './onnx-tensors';
 
@@ -53,6 +53,7 @@ export class OnnxModel implements LoadedModel {
     private readonly endpoints: OnnxEndpoints,
     readonly bytes: number,
     private readonly released: () => void,
+    readonly compiled?: CompiledAtLoad,
   ) {
     this.inputs = endpoints.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape }));
   }

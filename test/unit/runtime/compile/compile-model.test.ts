@@ -1,5 +1,5 @@
 import { elementCount, type NamedTensors } from '../../../../src/common/tensor';
-import { type CompiledModel } from '../../../../src/runtime/compile/compile-model';
+import { type CompiledModel } from '../../../../src/runtime/compile/compiled-form';
 import { type Engine } from '../../../../src/runtime/engines/engine';
 import { openWasmEngine } from '../../../../src/runtime/engines/wasm-engine';
 import { NotCompiledError } from '../../../../src/runtime/runtime.errors';
