@@ -24,6 +24,8 @@ export interface WriterOptions {
   readonly claims: UploadClaims;
   /** Files of the version that the new one is likely to resemble; asked for once. */
   readonly base: () => Promise<BaseFiles>;
+  /** Where the ids of its blobs begin, for what is not the first to be written under its claims. */
+  readonly firstBlob?: number;
 }
 
 interface WrittenFile {
@@ -65,7 +67,8 @@ export class ArtifactWriter {
       base ??= this.options.base().then((files) => new BaseSegments(files));
       return await base;
     };
-    this.writer = new BlobWriter(blobs, codec, reader, options.claims, this.base);
+    const { claims, firstBlob } = options;
+    this.writer = new BlobWriter(blobs, codec, reader, claims, this.base, firstBlob);
   }
 
   /** Tells where tensors stand in files, as soon as it is known: before or after the files themselves. */

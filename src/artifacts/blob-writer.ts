@@ -46,7 +46,6 @@ interface Job extends Segment {
 export class BlobWriter {
   private batch: Job[] = [];
   private batchBytes = 0;
-  private counter = 0;
   private readonly underWay = new Set<Promise<void>>();
   private readonly known = new Map<string, Promise<SegmentRef>>();
   private inVain = 0;
@@ -58,6 +57,7 @@ export class BlobWriter {
     private readonly reader: Pick<ArtifactStore, 'readBlobs'>,
     private readonly claims: UploadClaims,
     private readonly base: () => Promise<BaseSegments>,
+    private counter = 0,
   ) {}
 
   /** Takes a segment over; returns, when there is room for the next, where its reference will be. */

@@ -1,6 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
 
-import { blobsOf } from '../artifacts/artifact';
 import { BlobRemover } from '../artifacts/blob-remover';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
@@ -149,8 +148,7 @@ export class DeletionService {
   /** @returns false when somebody reads it still: a lease that was taken just before the deletion */
   private async free(doc: VersionDoc): Promise<boolean> {
     if ((await this.leases.listLive([doc._id])).length > 0) return false;
-    await this.versions.releaseBlobs(doc._id);
-    await this.remover.free(blobsOf(doc.files));
+    await this.remover.free(await this.versions.releaseBlobs(doc._id));
     return await this.versions.markDeleted(doc._id);
   }
 

@@ -1,11 +1,11 @@
 import { type Db, type ObjectId } from 'mongodb';
 
-import { type BlobRef, blobsOf } from '../artifacts/artifact';
+import { type BlobRef } from '../artifacts/artifact';
 import { ArtifactCorruptError } from '../artifacts/artifact.errors';
 import { type BlobDoc } from '../artifacts/blob.store';
 import { type AliasMoveDoc } from './alias-moves.repository';
 import { type StoreKeeping } from './store-keeping';
-import { isIntact, type VersionDoc } from './version.doc';
+import { isIntact, neededBlobs, type VersionDoc } from './version.doc';
 
 /** Blobs that are looked at together. */
 const PAGE = 200;
@@ -40,7 +40,7 @@ export interface IntegrityOptions {
 /**
  * Reads a whole store and compares it with what it says about itself.
  *
- * Every file of every ready version against its digest, every other blob against its own, every
+ * Every file and compiled form of every ready version against its digest, every other blob against its own, every
  * version document against its digest, every alias against the version that it points at. Safe
  * beside running services; changes nothing unless told to quarantine.
  */
@@ -63,12 +63,13 @@ export class IntegrityCheck {
     let readBytes = 0;
     for (const doc of ready) {
       const found = await this.checkVersion(doc, damage);
-      for (const id of blobsOf(doc.files)) read.add(id.toHexString());
+      for (const id of neededBlobs(doc)) read.add(id.toHexString());
       if (found && isQuarantining) {
         const failure = { code: 'artifact_corrupt', message: found };
         if (await this.store.versions.markQuarantined(doc._id, failure)) quarantined.push(doc._id);
         await this.store.artifacts.retireDamaged(doc.files);
       }
+      await this.checkCompiled(doc, damage, isQuarantining);
       readBytes += doc.rawBytes;
       onProgress?.(readBytes, allBytes);
     }
@@ -102,6 +103,22 @@ export class IntegrityCheck {
     }
     for (const message of faults) damage.push({ subject: doc._id, message });
     return faults[0];
+  }
+
+  /** Damage to it is none to the version, which can be compiled anew. */
+  private async checkCompiled(
+    { _id, compiled }: VersionDoc,
+    damage: Finding[],
+    isRetiring: boolean,
+  ): Promise<void> {
+    if (!compiled) return;
+    const { artifacts } = this.store;
+    const fault = await faultOf(async () => {
+      await artifacts.verify(compiled.ref);
+    });
+    if (fault === undefined) return;
+    damage.push({ subject: _id, message: `compiled form: ${fault}` });
+    if (isRetiring) await artifacts.retireDamaged([compiled]);
   }
 
   private async checkOtherBlobs(read: ReadonlySet<string>, damage: Finding[]): Promise<number> {

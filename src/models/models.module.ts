@@ -8,6 +8,7 @@ import { AliasMovesRepository } from './alias-moves.repository';
 import { AliasesController } from './aliases.controller';
 import { AliasesService } from './aliases.service';
 import { BlobReferences } from './blob-references';
+import { CompiledForms } from './compiled-forms.service';
 import { DeletionService } from './deletion.service';
 import { FilesController } from './files.controller';
 import { HoldsRepository } from './holds.repository';
@@ -42,6 +43,7 @@ import { VersionsRepository } from './versions.repository';
     AliasMovesRepository,
     UploadIntentsRepository,
     BlobReferences,
+    CompiledForms,
     {
       provide: BlobRemover,
       inject: [ArtifactStore, BlobReferences],
@@ -62,6 +64,7 @@ import { VersionsRepository } from './versions.repository';
     VersionResolver,
   ],
   exports: [
+    CompiledForms,
     ModelsRepository,
     LeadersRepository,
     HoldsRepository,

@@ -63,6 +63,13 @@ export const VERSION_SCHEMA = {
     tags: TEXT_MAP,
     aliases: { type: 'array', items: TEXT },
     engines: FREE,
+    compiled: {
+      description:
+        'What an engine compiled and loads the version from; no part of its digest or its bytes',
+      type: 'object',
+      nullable: true,
+      properties: { engine: TEXT, release: COUNT, digest: TEXT, bytes: COUNT, storedBytes: COUNT },
+    },
     warnings: { type: 'array', items: TEXT },
     failure: {
       type: 'object',

@@ -18,6 +18,7 @@ import {
   normalizeUpload,
 } from '../formats/keras/normalize-upload';
 import { AliasesService } from './aliases.service';
+import { CompiledForms } from './compiled-forms.service';
 import {
   StoredBytesDamagedError,
   TwinPendingError,
@@ -31,7 +32,7 @@ import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadLease } from './upload-lease';
 import { labelWarnings } from './label-warnings';
 import { manifestDigest, normalizedDigest } from './version-manifest';
-import { manifestFiles, toLoadable, toPairs, type VersionDoc } from './version.doc';
+import { manifestFiles, neededBlobs, toLoadable, toPairs, type VersionDoc } from './version.doc';
 import { type VersionMetadata } from './version-metadata';
 import { versionId, VersionsRepository } from './versions.repository';
 
@@ -73,7 +74,7 @@ export interface Preview {
  *
  * ```
  * intent + chunks -> normalise -> inspect -> reserve (pending) -> files documents -> verifying:
- *   test load, read back -> ready (one update, the commit point) -> alias
+ *   test load, read back, compiled form -> ready (one update, the commit point) -> alias
  * ```
  * Whatever step fails or is cut off, a reader sees either no new version or a whole one. Before
  * the reservation nothing remains; after it the number stays as a `failed` document with its
@@ -89,6 +90,7 @@ export class PublishService {
     private readonly aliases: AliasesService,
     private readonly remover: BlobRemover,
     private readonly kerasReader: KerasReader,
+    private readonly forms: CompiledForms,
     @Inject(TEST_LOADER) private readonly testLoader: TestLoader,
   ) {}
 
@@ -219,12 +221,13 @@ export class PublishService {
   /** Takes a reserved version to `ready`, or to `failed` with its reason. */
   private async prove(doc: VersionDoc, lease: UploadLease): Promise<VersionDoc> {
     const { _id, model, version, uploadId } = doc;
+    let isFormLeft = false;
     try {
       // A deletion that came between the number and its document has not seen the document.
       await this.models.assertExists(model);
       const files = await this.seal(doc, lease);
       // From the database, not from memory: only what can be read back counts as stored.
-      const { provenPaths, ...facts } = await this.testLoader.testLoad(
+      const { provenPaths, form, ...facts } = await this.testLoader.testLoad(
         toLoadable({ ...doc, files }),
       );
       await this.readBack(files, provenPaths);
@@ -233,8 +236,15 @@ export class PublishService {
         ...facts.warnings,
         ...labelWarnings(doc.labels, facts.signature),
       ];
+      const compiled = form && (await this.forms.write(doc, form, lease));
+      isFormLeft = form !== undefined && !compiled;
       await lease.assertHeld();
-      if (!(await this.versions.markReady(_id, uploadId, { ...facts, warnings }))) {
+      const isReady = await this.versions.markReady(
+        { _id, uploadId, files },
+        { ...facts, warnings },
+        compiled,
+      );
+      if (!isReady) {
         throw new UploadAbandonedError('The upload was given up meanwhile; upload again');
       }
     } catch (error) {
@@ -243,7 +253,7 @@ export class PublishService {
     // Released last: as long as the intent stands, the reaper finishes what a crash cuts off here.
     await this.aliases.pointFirst(model, version);
     const published = await this.versions.get(model, version);
-    await this.letGo(lease, published);
+    await this.letGo(lease, published, isFormLeft);
     return published;
   }
 
@@ -284,11 +294,16 @@ export class PublishService {
   }
 
   /** Frees what the upload relied upon on the way, without its version needing it in the end. */
-  private async letGo(lease: UploadLease, { files }: VersionDoc): Promise<void> {
-    const named = new Set(blobsOf(files).map((id) => id.toHexString()));
+  private async letGo(
+    lease: UploadLease,
+    published: VersionDoc,
+    isFormLeft: boolean,
+  ): Promise<void> {
+    const named = new Set(neededBlobs(published).map((id) => id.toHexString()));
     const spare = lease.uses.filter((id) => !named.has(id.toHexString()));
     await lease.end();
-    await this.remover.free(spare);
+    if (isFormLeft) await this.remover.freeUpload(lease.uploadId, spare);
+    else await this.remover.free(spare);
     await lease.release();
   }
 

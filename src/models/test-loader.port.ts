@@ -1,3 +1,4 @@
+import { type ProvenForm } from './compiled-forms.service';
 import { type LoadableVersion } from './version';
 import { type ReadyFacts } from './versions.repository';
 
@@ -5,6 +6,8 @@ import { type ReadyFacts } from './versions.repository';
 export interface TestLoadResult extends ReadyFacts {
   /** Paths of the files whose bytes were read from the database and compared with their digests. */
   readonly provenPaths: readonly string[];
+  /** What was compiled and computes the same, to be stored beside the version. */
+  readonly form?: ProvenForm;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
+import { type ClientSession, type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
 
 import { uploadOf } from '../artifacts/blob.store';
 import { DATABASE } from '../mongo/mongo.tokens';
@@ -59,10 +59,12 @@ export class UploadIntentsRepository {
   }
 
   /** @returns false when the upload was taken over */
-  async renew(uploadId: ObjectId): Promise<boolean> {
-    const { matchedCount } = await this.intents.updateOne(held(uploadId), [
-      { $set: { leaseUntil: leaseEnd() } },
-    ]);
+  async renew(uploadId: ObjectId, session?: ClientSession): Promise<boolean> {
+    const { matchedCount } = await this.intents.updateOne(
+      held(uploadId),
+      [{ $set: { leaseUntil: leaseEnd() } }],
+      session ? { session } : {},
+    );
     return matchedCount === 1;
   }
 

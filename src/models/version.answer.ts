@@ -1,6 +1,6 @@
 import { type Signature } from '../common/tensor';
 import { type Recipe } from '../features/recipe';
-import { type EngineReports, type VersionState } from './version';
+import { type CompiledRef, type EngineReports, type VersionState } from './version';
 import { fromPairs, type VersionDoc } from './version.doc';
 
 /** One file of a version as the API shows it. */
@@ -9,6 +9,15 @@ export interface FileAnswer {
   readonly bytes: number;
   readonly sha256: string;
   readonly contentType: string;
+}
+
+/** What an engine made of a version, as the API shows it. */
+export interface CompiledAnswer {
+  readonly engine: string;
+  readonly release: number;
+  readonly digest: string;
+  readonly bytes: number;
+  readonly storedBytes: number;
 }
 
 /** A version as the API shows it. */
@@ -38,6 +47,8 @@ export interface VersionAnswer {
   readonly tags: Readonly<Record<string, string>>;
   readonly aliases: readonly string[];
   readonly engines: EngineReports;
+  /** Kept beside the version, and in none of the bytes above. */
+  readonly compiled: CompiledAnswer | null;
   readonly warnings: readonly string[];
   readonly failure: { readonly code: string; readonly message: string } | null;
 }
@@ -49,6 +60,11 @@ export function toFileAnswers({ files }: Pick<VersionDoc, 'files'>): FileAnswer[
     sha256: ref.sha256,
     contentType,
   }));
+}
+
+function toCompiledAnswer({ engine, release, ref }: CompiledRef): CompiledAnswer {
+  const { sha256, rawBytes, storedBytes } = ref;
+  return { engine, release, digest: `sha256:${sha256}`, bytes: rawBytes, storedBytes };
 }
 
 export function toVersionAnswer(doc: VersionDoc, aliases: readonly string[]): VersionAnswer {
@@ -77,6 +93,7 @@ export function toVersionAnswer(doc: VersionDoc, aliases: readonly string[]): Ve
     tags: fromPairs(doc.tags),
     aliases,
     engines: doc.engines,
+    compiled: doc.compiled ? toCompiledAnswer(doc.compiled) : null,
     warnings: doc.warnings,
     failure: doc.failure,
   };

@@ -1,12 +1,17 @@
 import { type ObjectId } from 'mongodb';
 
-import { type ArtifactFile } from '../artifacts/artifact';
+import { type ArtifactFile, blobsOf } from '../artifacts/artifact';
 import { type Signature } from '../common/tensor';
 import { type Recipe } from '../features/recipe';
 import { type ArtifactFormat } from '../formats/artifact-format';
 import { type NormalizedFrom } from '../formats/keras/normalize-upload';
 import { isNormalizedPath } from '../formats/keras/normalized-path';
-import { type EngineReports, type LoadableVersion, type VersionState } from './version';
+import {
+  type CompiledRef,
+  type EngineReports,
+  type LoadableVersion,
+  type VersionState,
+} from './version';
 import { manifestDigest, normalizedDigest, type VersionManifest } from './version-manifest';
 
 /** Tags and metrics are kept as pairs, so that one index serves every key. */
@@ -39,8 +44,8 @@ export interface VersionDoc {
   readonly normalizedDigest: string | null;
   readonly files: readonly ArtifactFile[];
   /**
-   * Every blob that it takes to read the files, bases included: the one place that says what this
-   * version needs. Gone once it needs nothing any more.
+   * Every blob that it takes to read the files and the compiled form, bases included: the one place
+   * that says what this version needs. Gone once it needs nothing any more.
    */
   readonly blobs?: readonly ObjectId[];
   readonly rawBytes: number;
@@ -59,6 +64,8 @@ export interface VersionDoc {
   readonly metrics: readonly Pair<number>[];
   readonly tags: readonly Pair<string>[];
   readonly engines: EngineReports;
+  /** Made of the files and replaced as the compiler changes; counted in none of the bytes above. */
+  readonly compiled?: CompiledRef;
   readonly warnings: readonly string[];
   readonly failure: { readonly code: string; readonly message: string } | null;
   /** Aliases that point here: set and taken away with the move, in one transaction. */
@@ -68,7 +75,27 @@ export interface VersionDoc {
 /** What a loader needs of a version. */
 export function toLoadable(doc: VersionDoc): LoadableVersion {
   const { model, version, digest, format, entry, signature, files, loadedBytes, engines } = doc;
-  return { model, version, digest, format, entry, signature, files, loadedBytes, engines };
+  const { compiled } = doc;
+  return {
+    model,
+    version,
+    digest,
+    format,
+    entry,
+    signature,
+    files,
+    loadedBytes,
+    engines,
+    compiled,
+  };
+}
+
+/** Every blob that a version needs, each once. */
+export function neededBlobs({
+  files,
+  compiled,
+}: Pick<LoadableVersion, 'files' | 'compiled'>): ObjectId[] {
+  return blobsOf(compiled ? [...files, compiled] : files);
 }
 
 /** What the digest of a version was made from, as its document says it now. */

@@ -70,5 +70,5 @@ export interface LoadableVersion {
   readonly loadedBytes: number;
   readonly engines: EngineReports;
   /** Absent until one was proven and stored. */
-  readonly compiled?: CompiledRef;
+  readonly compiled?: CompiledRef | undefined;
 }

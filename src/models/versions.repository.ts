@@ -1,12 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
+import { type ClientSession, type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
 
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { VersionNotFoundError } from './models.errors';
-import { type VersionDoc } from './version.doc';
-import { type EngineReports, type VersionState } from './version';
+import { neededBlobs, type VersionDoc } from './version.doc';
+import {
+  type CompiledRef,
+  type EngineReports,
+  type LoadableVersion,
+  type VersionState,
+} from './version';
 import { type Signature } from '../common/tensor';
 
 /** What the test load adds to a version as it becomes ready. */
@@ -173,11 +178,16 @@ export class VersionsRepository {
   }
 
   /** The commit point of a publish: one document, from invisible to served. */
-  async markReady(id: string, uploadId: string, facts: ReadyFacts): Promise<boolean> {
+  async markReady(
+    { _id, uploadId, files }: Pick<VersionDoc, '_id' | 'uploadId' | 'files'>,
+    facts: ReadyFacts,
+    compiled: CompiledRef | undefined,
+  ): Promise<boolean> {
+    const stored = compiled ? { compiled, blobs: neededBlobs({ files, compiled }) } : {};
     return await this.change(
-      id,
+      _id,
       { state: 'verifying', uploadId },
-      { $set: { state: 'ready', readyAt: new Date(), ...facts } },
+      { $set: { state: 'ready', readyAt: new Date(), ...facts, ...stored } },
     );
   }
 
@@ -197,9 +207,16 @@ export class VersionsRepository {
     );
   }
 
-  /** Lets go of a version's bytes, which then belong to whoever else names them, or to nobody. */
-  async releaseBlobs(id: string): Promise<void> {
-    await this.change(id, { state: 'deleting' }, { $unset: { blobs: '' } });
+  /**
+   * Lets go of a version's bytes, which then belong to whoever else names them, or to nobody.
+   *
+   * @returns all that it named: since it is being deleted nothing is added to that any more
+   */
+  async releaseBlobs(id: string): Promise<ObjectId[]> {
+    const filter = { _id: id, state: 'deleting' } as const;
+    await this.versions.updateOne(filter, { $unset: { blobs: '' } });
+    const doc = await this.versions.findOne(filter);
+    return doc ? neededBlobs(doc) : [];
   }
 
   /** Which of the blobs a version needs, as hex ids. */
@@ -248,9 +265,24 @@ export class VersionsRepository {
     );
   }
 
-  /** Replaces what was measured; nothing that the digest covers. */
-  async setEngines(id: string, engines: EngineReports): Promise<boolean> {
-    return await this.change(id, { state: 'ready' }, { $set: { engines } });
+  /**
+   * Replaces what was measured, and the compiled form; nothing that the digest covers. Counts when
+   * the transaction of `session` does.
+   *
+   * @returns the version as it was; null when it is not ready any more, and stays as it is
+   */
+  async setEngines(
+    { model, version, files, engines, compiled }: LoadableVersion,
+    session: ClientSession,
+  ): Promise<VersionDoc | null> {
+    const blobs = neededBlobs({ files, compiled });
+    return await this.versions.findOneAndUpdate(
+      { _id: versionId(model, version), state: 'ready' },
+      compiled
+        ? { $set: { engines, blobs, compiled } }
+        : { $set: { engines, blobs }, $unset: { compiled: '' } },
+      { returnDocument: 'before', session },
+    );
   }
 
   /** Takes a version out of sight for good, unless an alias holds it. */

@@ -126,6 +126,25 @@ export function isStale(
   });
 }
 
+/**
+ * Whether a version could be loaded from a stored compiled form, and there is none that this
+ * release of the compiler made.
+ */
+export function lacksForm(
+  allowed: readonly EngineName[],
+  {
+    format,
+    engines: { onnx: report },
+    compiled,
+  }: Pick<LoadableVersion, 'format' | 'engines' | 'compiled'>,
+): boolean {
+  if (!report || !isCompiled('onnx', format) || !allowed.includes('onnx')) {
+    return false;
+  }
+  if (report.compiler !== COMPILER_VERSION) return true;
+  return report.ok && compiled?.release !== COMPILER_VERSION;
+}
+
 function isProven(
   name: EngineName,
   report: EngineReport | undefined,

@@ -46,7 +46,8 @@ export interface PoolOptions {
 
 export interface PoolObserver {
   called(version: LoadableVersion, engine: EngineName, rows: number): void;
-  loaded(version: LoadableVersion, engine: EngineName, ms: number): void;
+  /** @param damage what was wrong with the stored compiled form, if it could not be used */
+  loaded(version: LoadableVersion, engine: EngineName, ms: number, damage: string | null): void;
   loadFailed(version: LoadableVersion, engine: EngineName): void;
   /** An executor was lost to a version: by its call or its load, and nothing else was under way. */
   killed(version: LoadableVersion, reason: string): void;
@@ -521,7 +522,7 @@ export class ExecutorPool {
       () => {
         this.backoff.success(key);
         this.recentLoads.add({ ...started, ms: elapsedMs(), ok: true });
-        observer?.loaded(version, slot.engine, performance.now() - startMs);
+        observer?.loaded(version, slot.engine, performance.now() - startMs, copy.damage);
         this.dispatchSoon();
       },
       (error: unknown) => {

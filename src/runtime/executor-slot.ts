@@ -25,6 +25,8 @@ export interface Copy {
   /** Predictions that compute with it right now. */
   leases: number;
   readonly loaded: Promise<void>;
+  /** What was wrong with the stored compiled form, when it was compiled anew instead. */
+  damage: string | null;
 }
 
 /** Keeps the stored bytes of a version from being deleted while they are read. */
@@ -94,13 +96,15 @@ export class ExecutorSlot {
       state: 'loading',
       lastUsedAtMs: performance.now(),
       leases: 0,
+      damage: null,
       loaded: this.holdWhile(
         version,
         async () => await this.alive().load(version, deadlineMs),
       ).then(
-        ({ bytes, vitals }) => {
+        ({ bytes, vitals, compiled }) => {
           copy.bytes = Math.max(bytes, version.loadedBytes);
           copy.state = 'ready';
+          copy.damage = compiled?.damage ?? null;
           this.atLoad = vitals;
         },
         (error: unknown) => {

@@ -185,8 +185,8 @@ export class Executor {
       return loaded(await this.ask({ ...request, fileBytes: null }, [], deadlineMs));
     }
     // Only its files are sent along.
-    const { compiled: _, ...uncompiled } = version;
-    const request = { kind: 'load', version: toWireVersion(uncompiled) } as const;
+    const uncompiled = toWireVersion({ ...version, compiled: undefined });
+    const request = { kind: 'load', version: uncompiled } as const;
     const parts: Uint8Array[] = [];
     for (const file of version.files) parts.push(new Uint8Array(await files.read(file)));
     const fileBytes = parts.map(({ byteLength }) => byteLength);

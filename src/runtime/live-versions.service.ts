@@ -15,12 +15,13 @@ import { LOGGER, type Logger } from '../http/logger';
 import { Metrics, type RuntimeLevels } from '../metrics/metrics';
 import { AliasMovesRepository, type MoveStream } from '../models/alias-moves.repository';
 import { VersionResolver } from '../models/version-resolver.service';
-import { type EngineReports, type LoadableVersion } from '../models/version';
+import { type LoadableVersion } from '../models/version';
 import { toLoadable, type VersionDoc } from '../models/version.doc';
 import { VersionsRepository } from '../models/versions.repository';
 import { versionKey } from './executor-protocol';
 import { decidePins } from './live.policy';
 import { ModelRuntime } from './model-runtime.service';
+import { VersionRenewal } from './version-renewal.service';
 
 /** How often it is looked after moves while they cannot be watched, and after lost executors. */
 const POLL_MS = 1_000;
@@ -54,6 +55,7 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
     private readonly versions: VersionsRepository,
     private readonly resolver: VersionResolver,
     private readonly runtime: ModelRuntime,
+    private readonly renewal: VersionRenewal,
     private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -184,25 +186,12 @@ export class LiveVersions implements OnApplicationBootstrap, BeforeApplicationSh
     }
     if (!this.runtime.canRun(version)) {
       // Nothing that was proven counts here: another engine, or another release of the compiler.
-      const engines = await this.measure(version);
+      const engines = await this.renewal.renew(version);
       if (engines) await this.runtime.warm({ ...version, engines });
       return;
     }
     await this.runtime.warm(version);
-    if (this.runtime.isStale(version)) void this.measure(version);
-  }
-
-  /** Measures engines anew, beside the traffic: it goes on with the one that is known to work. */
-  private async measure(version: LoadableVersion): Promise<EngineReports | null> {
-    try {
-      const { engines } = await this.runtime.testLoad(version);
-      await this.versions.setEngines(versionKey(version), engines);
-      this.resolver.forget(version.model);
-      return engines;
-    } catch (error) {
-      this.logger.info({ err: error, version: versionKey(version) }, 'engines were not measured');
-      return null;
-    }
+    if (this.runtime.isStale(version)) void this.renewal.renew(version);
   }
 
   private isInMemory(key: string): boolean {

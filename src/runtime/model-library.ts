@@ -9,6 +9,7 @@ import { InvalidInputError } from '../common/errors';
 import { type ModelRef } from '../common/model-ref';
 import { type EngineChoice } from '../config/config';
 import { parseDto } from '../http/dto.pipe';
+import { CompiledForms } from '../models/compiled-forms.service';
 import { KerasReader } from '../formats/keras/keras-reader';
 import { AliasMovesRepository } from '../models/alias-moves.repository';
 import { AliasesService } from '../models/aliases.service';
@@ -151,6 +152,8 @@ export class ModelLibrary {
       aliases,
       remover,
       new KerasReader(),
+      // Whoever looks at a version sees whether it has one.
+      new CompiledForms(this.db, artifacts, intents, versions, remover, { warn: () => undefined }),
       testLoader,
     );
   }

@@ -13,7 +13,14 @@ import { QuarantineService } from '../models/quarantine.service';
 import { type TestLoader, type TestLoadResult } from '../models/test-loader.port';
 import { type LoadableVersion } from '../models/version';
 import { VersionLeases } from '../models/version-leases.service';
-import { allowedEngines, canRun, engineFor, isStale, LARGE_BATCH_ROWS } from './engine-choice';
+import {
+  allowedEngines,
+  canRun,
+  engineFor,
+  isStale,
+  lacksForm,
+  LARGE_BATCH_ROWS,
+} from './engine-choice';
 import { type EngineName } from './engines/engine';
 import { installedEngines } from './engines/installed-engines';
 import { sweepScratch } from './engines/scratch-folder';
@@ -39,6 +46,9 @@ export interface RuntimePrediction extends Prediction {
   readonly engine: EngineName;
 }
 
+/** Told of each load, and of what was wrong with the stored compiled form if it could not be used. */
+export type LoadWatch = (version: LoadableVersion, damage: string | null) => void;
+
 /** Which engine serves, and why that one. */
 export interface EngineDescription {
   readonly ready: boolean;
@@ -60,6 +70,7 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
   private readonly tests: TestLoad;
   private readonly kills = new KillLog();
   private draining = false;
+  private loadWatch: LoadWatch = () => undefined;
   private pool: ExecutorPool | undefined;
   private started: { readonly engine: EngineName; readonly why: string } | undefined;
 
@@ -163,6 +174,15 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
     return isStale(this.allowed, version, this.running().descriptions());
   }
 
+  /** Whether the version could have a stored compiled form of this release, and has none. */
+  lacksForm(version: LoadableVersion): boolean {
+    return lacksForm(this.allowed, version);
+  }
+
+  watchLoads(watch: LoadWatch): void {
+    this.loadWatch = watch;
+  }
+
   async unload(version: { readonly model: string; readonly version: number }): Promise<void> {
     await this.running().unload(versionKey(version));
   }
@@ -250,7 +270,10 @@ export class ModelRuntime implements TestLoader, OnModuleInit, OnApplicationShut
       },
       observer: {
         called: this.metrics.called.bind(this.metrics),
-        loaded: this.metrics.loaded.bind(this.metrics),
+        loaded: (version, name, ms, damage) => {
+          this.metrics.loaded(version, name, ms);
+          this.loadWatch(version, damage);
+        },
         loadFailed: this.metrics.loadFailed.bind(this.metrics),
         killed: (version, reason) => {
           this.killed(version, reason);

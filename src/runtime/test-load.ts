@@ -1,6 +1,7 @@
 import { StoreError } from '../common/errors';
 import { type NamedTensors, type TensorSpec } from '../common/tensor';
 import { otherForm } from '../formats/graph-form';
+import { type ProvenForm } from '../models/compiled-forms.service';
 import { type EngineReport, type LoadableVersion } from '../models/version';
 import { type TestLoadResult } from '../models/test-loader.port';
 import { type StackedTensors } from './batch';
@@ -40,8 +41,10 @@ export class TestLoad {
   ) {}
 
   /** @throws ModelUnloadableError when none of the engines runs the version; says what each lacks */
-  async run(version: LoadableVersion, engines: readonly EngineName[]): Promise<TestLoadResult> {
-    if (version.format === 'opaque') return nothingToProve(version);
+  async run(given: LoadableVersion, engines: readonly EngineName[]): Promise<TestLoadResult> {
+    if (given.format === 'opaque') return nothingToProve(given);
+    // What is proven is what this release makes of the version, not what was stored before.
+    const version = { ...given, compiled: undefined };
     const able = ableEngines(version, engines);
     if (able instanceof EngineMissingError) return untried(version, able.message);
     const compiles = able.includes('onnx') && version.format !== 'onnx';
@@ -49,6 +52,7 @@ export class TestLoad {
     const reports: Partial<Record<EngineName, EngineReport>> = {};
     const lacks: boolean[] = [];
     let facts: Facts | undefined;
+    let form: ProvenForm | undefined;
     for (const engine of others.length > 0 ? others : REFERENCES) {
       if (facts && engine === this.lastResort) continue;
       const isReference = compiles && !facts;
@@ -76,11 +80,14 @@ export class TestLoad {
       } else {
         const { proven, compiled } = tried.done;
         reports[engine] = proven.report;
-        if (compiled) reports.onnx = compiled;
+        if (compiled) reports.onnx = compiled.report;
+        form ??= compiled?.form;
         facts ??= proven.facts;
       }
     }
-    if (facts && able.some((engine) => reports[engine]?.ok)) return { ...facts, engines: reports };
+    if (facts && able.some((engine) => reports[engine]?.ok)) {
+      return { ...facts, engines: reports, ...(form ? { form } : {}) };
+    }
     const reasons = new Set(Object.values(reports).flatMap(({ reason }) => reason ?? []));
     const way = lacks.includes(true) ? otherForm(version.format) : null;
     throw new ModelUnloadableError(
@@ -131,12 +138,12 @@ export class TestLoad {
     reference: Executor,
     { proof, facts: { signature } }: Proven,
     beside: Beside,
-  ): Promise<EngineReport> {
+  ): Promise<Compared> {
     const named = { ...version, signature };
     const { size, rowsApart, msPerBatch } = proof;
     const tried = await this.attempt(beside, 'onnx', true, async (executor) => {
       const measuredWith = executor.description;
-      await this.open(named, executor);
+      const { compiled } = await this.open(named, executor);
       const against = await whyUnequal(
         async (inputs) => await this.answer(version, reference, inputs),
         async (inputs) => await this.answer(named, executor, inputs),
@@ -157,9 +164,16 @@ export class TestLoad {
             }
           : { ok: false, reason: `The compiled form is not used: ${against}`, measuredWith };
       await executor.unload(versionKey(version), this.predictDeadlineMs);
-      return report;
+      return { report, bytes: compiled?.form };
     });
-    return { ...('failed' in tried ? tried.failed : tried.done), compiler: COMPILER_VERSION };
+    const compiler = COMPILER_VERSION;
+    if ('failed' in tried) return { report: { ...tried.failed, compiler } };
+    const { report, bytes } = tried.done;
+    const isProven = report.ok && bytes !== undefined;
+    return {
+      report: { ...report, compiler },
+      ...(isProven ? { form: { engine: 'onnx', release: compiler, bytes } } : {}),
+    };
   }
 
   private async answer(
@@ -201,12 +215,18 @@ export class TestLoad {
   }
 }
 
-type Facts = Omit<TestLoadResult, 'engines'>;
+type Facts = Omit<TestLoadResult, 'engines' | 'form'>;
 
 interface Proven {
   readonly proof: Proof;
   readonly facts: Facts;
   readonly report: EngineReport;
+}
+
+/** What the comparison with the reference came to, and what was compared if it may be used. */
+interface Compared {
+  readonly report: EngineReport;
+  readonly form?: ProvenForm;
 }
 
 function ableEngines(

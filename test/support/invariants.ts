@@ -1,12 +1,11 @@
 import { type Db, type Document, type ObjectId } from 'mongodb';
 
-import { blobsOf } from '../../src/artifacts/artifact';
 import { ArtifactStore } from '../../src/artifacts/artifact.store';
 import { type BlobDoc, uploadOf } from '../../src/artifacts/blob.store';
 import { InlineCodec } from '../../src/artifacts/codec/inline.codec';
 import { type AliasMoveDoc } from '../../src/models/alias-moves.repository';
 import { type ModelDoc } from '../../src/models/model.doc';
-import { isIntact, type VersionDoc } from '../../src/models/version.doc';
+import { isIntact, neededBlobs, type VersionDoc } from '../../src/models/version.doc';
 
 /** What clients were told and may hold the store to. */
 export interface Promises {
@@ -73,12 +72,17 @@ async function unreadable(db: Db, { versions }: Store): Promise<string[]> {
   for (const doc of versions.filter(({ state }) => state === 'ready')) {
     if (!isIntact(doc)) found.push(`I1: the document of ${doc._id} differs from its digest`);
     const named = (doc.blobs ?? []).map(hex).sort().join();
-    if (named !== blobsOf(doc.files).map(hex).sort().join()) {
-      found.push(`I1: ${doc._id} does not name the blobs that its files need`);
+    if (named !== neededBlobs(doc).map(hex).sort().join()) {
+      found.push(`I1: ${doc._id} does not name the blobs that it needs`);
     }
     for (const { path, ref } of doc.files) {
       await artifacts.verify(ref).catch((error: unknown) => {
         found.push(`I1: ${path} of ${doc._id}: ${String(error)}`);
+      });
+    }
+    if (doc.compiled) {
+      await artifacts.verify(doc.compiled.ref).catch((error: unknown) => {
+        found.push(`I1: the compiled form of ${doc._id}: ${String(error)}`);
       });
     }
   }

@@ -23,10 +23,11 @@ export async function publishStored(
   publication: Publication,
 ): Promise<VersionDoc> {
   const { signature, labels = null, state = 'ready', aliases = ['live'], recording } = publication;
-  const loadable = await storeVersion(db, files, { model, version: 1, signature });
+  const { compiled, ...loadable } = await storeVersion(db, files, { model, version: 1, signature });
   const now = new Date();
   const doc: VersionDoc = {
     ...loadable,
+    ...(compiled ? { compiled } : {}),
     _id: `${model}/1`,
     state,
     uploadId: new ObjectId().toHexString(),
