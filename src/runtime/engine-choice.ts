@@ -141,7 +141,8 @@ export function lacksForm(
   if (!report || !isCompiled('onnx', format) || !allowed.includes('onnx')) {
     return false;
   }
-  if (report.compiler !== COMPILER_VERSION) return true;
+  // What failed for reasons that say nothing about the version has no engine to its name.
+  if (report.compiler !== COMPILER_VERSION || report.measuredWith === undefined) return true;
   return report.ok && compiled?.release !== COMPILER_VERSION;
 }
 

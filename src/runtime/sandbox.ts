@@ -1,6 +1,7 @@
 import { type EngineName } from './engines/engine';
 import { OneAtATime } from './engines/one-at-a-time';
 import { type Executor } from './executor';
+import { ExecutorLostError } from './runtime.errors';
 
 /** How long executors are kept for the next upload. */
 const IDLE_MS = 30_000;
@@ -45,6 +46,8 @@ export class Sandbox {
 
   private async use<T>(engine: EngineName, work: Work<T>): Promise<T> {
     const beside: Beside = async (other, more) => await this.use(other, more);
+    // A process that is started now is one that nobody would end.
+    if (this.stopped) throw new ExecutorLostError('The sandbox was stopped');
     try {
       const known = await this.ready(engine);
       if (known.isAlive) return await work(known, beside);

@@ -1,4 +1,9 @@
-import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  type OnModuleInit,
+} from '@nestjs/common';
 
 import { LOGGER, type Logger } from '../http/logger';
 import { CompiledForms } from '../models/compiled-forms.service';
@@ -19,10 +24,12 @@ import { ModelRuntime } from './model-runtime.service';
  * none twice for the same reason; what fails is left to the next load.
  */
 @Injectable()
-export class VersionRenewal implements OnModuleInit {
+export class VersionRenewal implements OnModuleInit, BeforeApplicationShutdown {
   private readonly turn = new OneAtATime();
   private readonly underWay = new Map<string, Promise<EngineReports | null>>();
   private readonly seen = new Set<string>();
+  private storing: Promise<boolean> | undefined;
+  private isClosing = false;
 
   constructor(
     private readonly runtime: ModelRuntime,
@@ -36,6 +43,12 @@ export class VersionRenewal implements OnModuleInit {
     this.runtime.watchLoads((version, damage) => {
       if (damage !== null || this.runtime.lacksForm(version)) void this.look(version, damage);
     });
+  }
+
+  /** What is being stored is finished, what is being tried is given up with the executors. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.isClosing = true;
+    await this.storing?.catch(() => undefined);
   }
 
   /** @returns what was found out and stored; null when it could not be, or the version is gone */
@@ -52,8 +65,12 @@ export class VersionRenewal implements OnModuleInit {
 
   private async renewNow(version: LoadableVersion): Promise<EngineReports | null> {
     try {
+      if (this.isClosing) return null;
       const { engines, form } = await this.runtime.testLoad(version);
-      if (!(await this.forms.renew(version, engines, form))) return null;
+      // Executors that were stopped meanwhile say nothing about the version.
+      if (this.isClosing) return null;
+      this.storing = this.forms.renew(version, engines, form);
+      if (!(await this.storing)) return null;
       this.resolver.forget(version.model);
       return engines;
     } catch (error) {

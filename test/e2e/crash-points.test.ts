@@ -165,6 +165,68 @@ describe('a publish that is cut off', () => {
   );
 });
 
+/** The same model under other names of its layers, of which nobody has a compiled form yet. */
+function renamed(name: string): typeof files {
+  const json = files['model.json']!.toString().replaceAll('benign_p', `benign_${name}`);
+  return { ...files, 'model.json': Buffer.from(json) };
+}
+
+describe('a publish that is cut off with its compiled form', () => {
+  it.each(combine(['compiled.afterFilesDoc']))(
+    'at %s by %s is whole or invisible, and leaves no form to nobody',
+    async (point, action) => {
+      const model = `cut-${++models}`;
+      const attempt = async (): Promise<Answer> =>
+        await upload(service.url, model, renamed(`x${models}`), {
+          headers: { 'Idempotency-Key': model },
+        });
+
+      const answer = await crash(point, action, attempt);
+
+      if (answer) note(answer);
+      expect(await findViolations(survivor.db, promised)).toEqual([]);
+      const again = await attempt();
+      expect([200, 201]).toContain(again.status);
+      note(again);
+      expect(await findViolations(survivor.db, promised)).toEqual([]);
+    },
+  );
+});
+
+describe('a compiled form that is stored anew and cut off', () => {
+  it.each(
+    combine(['compiled.afterFilesDoc', 'compiled.beforeReference', 'compiled.afterReference']),
+  )('at %s by %s is referred to or freed', async (point, action) => {
+    const model = `cut-${++models}`;
+    note(await publish(model, 'a'));
+    const doc = await survivor.db.collection('versions').findOne({ model });
+    // As an older release would have left it: with no form like it anywhere.
+    await survivor.db
+      .collection('versions')
+      .updateMany({ compiled: { $exists: true } }, [
+        { $set: { blobs: { $setDifference: ['$blobs', '$compiled.ref.segments.blob'] } } },
+        { $unset: 'compiled' },
+      ]);
+    await cleanUp();
+
+    await crash(point, action, async () => {
+      const memory = `${service.url}/api/models/${model}/versions/1`;
+      // Its load is what has it looked at; who resolved it before knows it as it was for a second.
+      while (!existsSync(`${control}.fired`)) {
+        await sendJson('POST', `${memory}/unload`);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const answer = await sendJson('POST', `${memory}/load`);
+        if (existsSync(`${control}.fired`)) return answer;
+      }
+      return await sendJson('GET', memory);
+    });
+
+    expect(await findViolations(survivor.db, promised)).toEqual([]);
+    const after = await survivor.db.collection('versions').findOne({ model });
+    expect(after).toMatchObject({ state: 'ready', digest: doc?.['digest'] });
+  });
+});
+
 describe('a deletion that is cut off', () => {
   it.each(
     combine([

@@ -261,11 +261,16 @@ describe('versions', () => {
     const { db } = service;
     const versions = await docs({ state: { $in: ['ready', 'quarantined'] } });
     const named = new Map<string, number>();
-    for (const { files, storedBytes, blobs } of versions) {
+    for (const { files, storedBytes, blobs, compiled } of versions) {
       const segments = files.flatMap(({ ref }: ArtifactFile) => ref.segments);
       expect(storedBytes).toBe(storedBytesOf(segments));
-      expect(blobs.map(String).sort()).toEqual(blobsOf(files).map(String).sort());
-      for (const { blob, storedBytes: bytes, base } of segments) {
+      // The compiled form is needed as the files are, and counted apart.
+      const needed = compiled ? [...files, compiled] : files;
+      expect(blobs.map(String).sort()).toEqual(blobsOf(needed).map(String).sort());
+      for (const { blob, storedBytes: bytes, base } of [
+        ...segments,
+        ...(compiled?.ref.segments ?? []),
+      ]) {
         named.set(String(blob), bytes);
         if (base) named.set(String(base.blob), base.storedBytes);
       }

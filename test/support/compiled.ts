@@ -2,6 +2,7 @@ import { type NamedTensors, type Tensor } from '../../src/common/tensor';
 import { type LoadableVersion } from '../../src/models/version';
 import {
   assembleModel,
+  type CompiledForm,
   type CompiledModel,
   decodeForm,
   encodeForm,
@@ -19,6 +20,15 @@ export async function compiled(
   files: ReadonlyMap<string, Uint8Array>,
   version: Partial<LoadableVersion> = {},
 ): Promise<CompiledModel> {
+  const { form, weights } = await compiledParts(files, version);
+  return assembleModel(decodeForm(encodeForm(form), COMPILER_VERSION), weights);
+}
+
+/** What the compiler makes of an artifact, and the weights that belong to it. */
+export async function compiledParts(
+  files: ReadonlyMap<string, Uint8Array>,
+  version: Partial<LoadableVersion> = {},
+): Promise<{ readonly form: CompiledForm; readonly weights: ReadonlyMap<string, Constant> }> {
   const loadable = aVersion(files, version);
   const handler = new GridfsIoHandler(loadable, new MemorySource(files));
   const { artifacts, weights } = await handler.open();
@@ -26,7 +36,7 @@ export async function compiled(
   for await (const { spec, bytes } of weights()) constants.set(spec.name, toConstant(spec, bytes));
   const format = loadable.format as ModelParts['format'];
   const form = compileModel({ ...artifacts, format, weights: constants }, loadable.signature);
-  return assembleModel(decodeForm(encodeForm(form), COMPILER_VERSION), constants);
+  return { form, weights: constants };
 }
 
 /** What differs between two answers by more than 1e-5 relative and, unless told, 1e-6 absolute. */

@@ -59,7 +59,14 @@ function pointsOf(collection, method, [first, update, options]) {
     case 'versions insertOne':
       return { after: 'publish.afterReserve' };
     case 'artifacts.files insertMany':
+      if (first.some(({ filename }) => filename.includes('/.compiled/'))) {
+        return { after: 'compiled.afterFilesDoc' };
+      }
       return { after: 'publish.afterFilesDoc' };
+    case 'versions findOneAndUpdate':
+      return set.engines
+        ? { before: 'compiled.beforeReference', after: 'compiled.afterReference' }
+        : {};
     case 'artifacts.files updateMany':
       return set['metadata.doomedBy'] ? { after: 'delete.afterDoom' } : {};
     case 'artifacts.files deleteMany':
