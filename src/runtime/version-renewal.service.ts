@@ -65,7 +65,6 @@ export class VersionRenewal implements OnModuleInit, BeforeApplicationShutdown {
 
   private async renewNow(version: LoadableVersion): Promise<EngineReports | null> {
     try {
-      if (this.isClosing) return null;
       const { engines, form } = await this.runtime.testLoad(version);
       // Executors that were stopped meanwhile say nothing about the version.
       if (this.isClosing) return null;

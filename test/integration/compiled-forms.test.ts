@@ -31,7 +31,11 @@ async function start(): Promise<BootedService> {
 }
 
 async function stopAll(): Promise<void> {
-  await Promise.all(services.map(async (service) => await service.close()));
+  await Promise.all(
+    services.map(async (service) => {
+      await service.close();
+    }),
+  );
   services = [];
 }
 
