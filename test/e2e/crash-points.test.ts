@@ -171,6 +171,16 @@ function renamed(name: string): typeof files {
   return { ...files, 'model.json': Buffer.from(json) };
 }
 
+/** What is not as it must be once the renewals that go on in the background have ended. */
+async function lastViolations(): Promise<string[]> {
+  for (let tries = 1; ; tries++) {
+    const found = await findViolations(survivor.db, promised);
+    if (found.length === 0 || tries === 60) return found;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    if (tries % 4 === 0) await cleanUp();
+  }
+}
+
 describe('a publish that is cut off with its compiled form', () => {
   it.each(combine(['compiled.afterFilesDoc']))(
     'at %s by %s is whole or invisible, and leaves no form to nobody',
@@ -184,11 +194,11 @@ describe('a publish that is cut off with its compiled form', () => {
       const answer = await crash(point, action, attempt);
 
       if (answer) note(answer);
-      expect(await findViolations(survivor.db, promised)).toEqual([]);
+      expect(await lastViolations()).toEqual([]);
       const again = await attempt();
       expect([200, 201]).toContain(again.status);
       note(again);
-      expect(await findViolations(survivor.db, promised)).toEqual([]);
+      expect(await lastViolations()).toEqual([]);
     },
   );
 });
@@ -221,7 +231,7 @@ describe('a compiled form that is stored anew and cut off', () => {
       return await sendJson('GET', memory);
     });
 
-    expect(await findViolations(survivor.db, promised)).toEqual([]);
+    expect(await lastViolations()).toEqual([]);
     const after = await survivor.db.collection('versions').findOne({ model });
     expect(after).toMatchObject({ state: 'ready', digest: doc?.['digest'] });
   });

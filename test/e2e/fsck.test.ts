@@ -85,6 +85,28 @@ describe('npm run fsck', () => {
     expect([await state(1), await state(2)]).toEqual(['ready', 'quarantined']);
   });
 
+  it('names a compiled form that is damaged, and takes nothing out of service for it', async () => {
+    const { db } = service;
+    const blob = await db.collection('artifacts.files').findOne({ filename: /\/\.compiled\// });
+    await db
+      .collection('artifacts.chunks')
+      .updateOne(
+        { files_id: blob?._id },
+        { $set: { data: Buffer.alloc(Number(blob?.['length'])) } },
+      );
+
+    const found = run('fsck', '--quarantine');
+
+    expect([found.status, found.output]).toEqual([
+      1,
+      expect.stringContaining('DAMAGED checked/1: compiled form'),
+    ]);
+    const { body } = await sendJson('GET', `${service.url}/api/models/checked/versions/1`);
+    expect(body.state).toBe('ready');
+    const retired = await db.collection('artifacts.files').findOne({ _id: blob!._id });
+    expect(retired?.['metadata']).toMatchObject({ damagedAt: expect.any(Date) });
+  });
+
   it('ends with 2 and one sentence when it cannot look', () => {
     const { status, stderr } = spawnSync(
       process.execPath,
