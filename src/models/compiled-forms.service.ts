@@ -89,7 +89,8 @@ export class CompiledForms {
   /**
    * Puts what was measured and proven anew in the place of what a ready version had.
    *
-   * @returns false when the version is no longer ready: then nothing of it is kept
+   * @returns false when the version is no longer ready, or the form could not be stored: then it
+   * stays as it was, and nothing else is kept
    */
   async renew(
     version: LoadableVersion,
@@ -98,6 +99,10 @@ export class CompiledForms {
   ): Promise<boolean> {
     const lease = new UploadLease(this.intents, version.model);
     const compiled = form && (await this.write(version, form, lease));
+    if (form && !compiled) {
+      await this.letGo(lease, undefined);
+      return false;
+    }
     let before: VersionDoc | null;
     try {
       before = await this.refer({ ...version, engines, compiled }, lease.uploadId);

@@ -243,6 +243,31 @@ describe('renewing a compiled form', () => {
     expect(await findViolations(database.db)).toEqual([]);
   });
 
+  it('whose hold is taken over right before it refers to its form does not', async () => {
+    const service = await start();
+    await upload(service.url, 'cancer', cancer);
+    const before = await docOf('cancer');
+    const version = toLoadable(before);
+    const session = database.client.startSession();
+    session.startTransaction();
+    // Whoever writes to the document has to wait.
+    await database.db
+      .collection<VersionDoc>('versions')
+      .updateOne({ _id: 'cancer/1' }, { $set: { description: 'held' } }, { session });
+
+    const renewing = formsOf(service).renew(version, version.engines, aForm('late'));
+    await until(async () => (await formBlobs()).length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await service.service.app.get(UploadReaper).reap({ soleOwner: true });
+    await session.abortTransaction();
+    await session.endSession();
+
+    expect(await renewing).toBe(false);
+    expect(await docOf('cancer')).toEqual(before);
+    expect(await formBlobs()).toEqual([formOf(before)]);
+    expect(await findViolations(database.db)).toEqual([]);
+  });
+
   it('that stood still for too long refers to nothing that was cleaned up meanwhile', async () => {
     const service = await start();
     await upload(service.url, 'cancer', cancer);
