@@ -1,5 +1,5 @@
 import { elementCount, type NamedTensors } from '../../../../src/common/tensor';
-import { type CompiledModel } from '../../../../src/runtime/compile/compile-model';
+import { type CompiledModel } from '../../../../src/runtime/compile/compiled-form';
 import { openCpuEngine } from '../../../../src/runtime/engines/cpu-engine';
 import { type Engine } from '../../../../src/runtime/engines/engine';
 import { compiled, differencesBetween } from '../../../support/compiled';
