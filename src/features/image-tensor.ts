@@ -45,9 +45,12 @@ function bytesOf(values: Float32Array, dtype: ImageInput['dtype']): Uint8Array {
 function applyScale(values: Float32Array, scale: Scale, depth: number): void {
   const multiply = perChannel(scale.multiply, depth);
   const offset = perChannel(scale.offset, depth);
-  for (let at = 0; at < values.length; at++) {
-    const channel = at % depth;
-    values[at] = (values[at] ?? 0) * (multiply[channel] ?? 1) + (offset[channel] ?? 0);
+  for (let channel = 0; channel < depth; channel++) {
+    const by = multiply[channel] ?? 1;
+    const plus = offset[channel] ?? 0;
+    for (let at = channel; at < values.length; at += depth) {
+      values[at] = (values[at] ?? 0) * by + plus;
+    }
   }
 }
 

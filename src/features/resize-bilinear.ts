@@ -36,9 +36,47 @@ export async function resizeBilinear(
   for (let start = 0; start < size.height; start += rowsPerTurn) {
     if (start > 0) await nextTurn();
     const end = Math.min(start + rowsPerTurn, size.height);
-    fillRows(result, source, rows, columns, channels, start, end);
+    if (channels === 'rgb' && source.space === 'rgb') {
+      fillRgbRows(result, source, rows, columns, start, end);
+    } else fillRows(result, source, rows, columns, channels, start, end);
   }
   return result;
+}
+
+/** What most pictures are, without a call for each of four corners: a quarter of the time. */
+function fillRgbRows(
+  result: Float32Array,
+  { data, width: sourceWidth }: Pixels,
+  rows: Axis,
+  columns: Axis,
+  start: number,
+  end: number,
+): void {
+  const width = columns.low.length;
+  let at = start * width * 3;
+  for (let y = start; y < end; y++) {
+    const top = (rows.low[y] ?? 0) * sourceWidth;
+    const bottom = (rows.high[y] ?? 0) * sourceWidth;
+    const down = rows.weight[y] ?? 0;
+    for (let x = 0; x < width; x++) {
+      const left = columns.low[x] ?? 0;
+      const right = columns.high[x] ?? 0;
+      const across = columns.weight[x] ?? 0;
+      const topLeft = (top + left) * 3;
+      const topRight = (top + right) * 3;
+      const bottomLeft = (bottom + left) * 3;
+      const bottomRight = (bottom + right) * 3;
+      for (let channel = 0; channel < 3; channel++) {
+        const above = mix(data[topLeft + channel] ?? 0, data[topRight + channel] ?? 0, across);
+        const below = mix(
+          data[bottomLeft + channel] ?? 0,
+          data[bottomRight + channel] ?? 0,
+          across,
+        );
+        result[at++] = mix(above, below, down);
+      }
+    }
+  }
 }
 
 function fillRows(
