@@ -1,11 +1,7 @@
-import { elementCount, type NamedTensors } from '../../../../src/common/tensor';
+import { elementCount } from '../../../../src/common/tensor';
 import { type CompiledModel } from '../../../../src/runtime/compile/compiled-form';
-import { openCpuEngine } from '../../../../src/runtime/engines/cpu-engine';
-import { type Engine } from '../../../../src/runtime/engines/engine';
-import { compiled, differencesBetween } from '../../../support/compiled';
 import { floatTensor } from '../../../support/golden';
-import { aVersion, MemorySource } from '../../../support/loadable';
-import { OnnxChild } from '../../../support/onnx-child';
+import { GraphTrial } from '../../../support/graph-trial';
 import { aGraph, type GraphNode, placeholder, type Weight } from '../../../support/tiny-graphs';
 
 const FLOAT = { T: { type: 'DT_FLOAT' } };
@@ -15,26 +11,21 @@ const sum = (...input: string[]): GraphNode => ({ name: 'y', op: 'AddV2', input,
 const one: Weight = { name: 'one', value: 1 };
 
 describe('inputs whose rows are written in another shape first', () => {
-  let child: OnnxChild;
-  let engine: Engine;
+  let trial: GraphTrial;
   beforeAll(async () => {
-    engine = await openCpuEngine();
-    child = new OnnxChild();
+    trial = await GraphTrial.start();
   });
   afterAll(async () => {
-    await child.stop();
+    await trial.stop();
   });
 
   /** The compiled form of a graph whose input is `[-1, 2, 4]`, proven on three rows. */
   async function proven(nodes: GraphNode[], weights: Weight[]): Promise<CompiledModel> {
     const files = aGraph([placeholder('x', 'DT_FLOAT', [-1, 2, 4]), ...nodes], weights);
-    const onnx = await compiled(files);
-    const model = await engine.load(aVersion(files), new MemorySource(files));
     const shape = [3, 2, 4];
     const numbers = Array.from({ length: elementCount(shape) }, (_, index) => index / 8);
-    const feed: NamedTensors = { x: floatTensor(shape, numbers) };
-    expect(differencesBetween(await child.run(onnx, feed), await model.predict(feed))).toEqual([]);
-    await model.dispose();
+    const { onnx, found } = await trial.compare(files, [{ x: floatTensor(shape, numbers) }]);
+    expect(found).toEqual([]);
     return onnx;
   }
 

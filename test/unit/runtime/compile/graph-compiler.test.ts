@@ -1,13 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 import { elementCount, type NamedTensors, type Tensor } from '../../../../src/common/tensor';
-import { openCpuEngine } from '../../../../src/runtime/engines/cpu-engine';
-import { type Engine } from '../../../../src/runtime/engines/engine';
 import { NotCompiledError } from '../../../../src/runtime/runtime.errors';
-import { compiled, differencesBetween } from '../../../support/compiled';
+import { compiled } from '../../../support/compiled';
 import { floats, floatTensor } from '../../../support/golden';
 import { aVersion, MemorySource, readArtifact } from '../../../support/loadable';
-import { OnnxChild } from '../../../support/onnx-child';
+import { GraphTrial } from '../../../support/graph-trial';
 import {
   aGraph,
   type GraphNode,
@@ -66,14 +64,12 @@ function randomInput(shape: readonly number[], dtype: 'float32' | 'int32'): Tens
 }
 
 describe('compileGraph', () => {
-  let child: OnnxChild;
-  let engine: Engine;
+  let trial: GraphTrial;
   beforeAll(async () => {
-    engine = await openCpuEngine();
-    child = new OnnxChild();
+    trial = await GraphTrial.start();
   });
   afterAll(async () => {
-    await child.stop();
+    await trial.stop();
   });
 
   async function disagreements(
@@ -81,21 +77,13 @@ describe('compileGraph', () => {
     weights: Weight[],
     shape: number[],
     type: 'DT_FLOAT' | 'DT_INT32' = 'DT_FLOAT',
-  ): Promise<string[]> {
+  ): Promise<readonly string[]> {
     const files = aGraph([placeholder('x', type, shape), ...nodes], weights);
-    const onnx = await compiled(files);
-    const model = await engine.load(aVersion(files), new MemorySource(files));
-    const found: string[] = [];
-    for (const batch of shape[0] === -1 ? [1, 3] : [1]) {
+    const feeds = (shape[0] === -1 ? [1, 3] : [1]).map((batch) => {
       const sizes = shape.map((size) => (size < 0 ? batch : size));
-      const feed: NamedTensors = {
-        x: randomInput(sizes, type === 'DT_INT32' ? 'int32' : 'float32'),
-      };
-      const [actual, expected] = [await child.run(onnx, feed), await model.predict(feed)];
-      found.push(...differencesBetween(actual, expected));
-    }
-    await model.dispose();
-    return found;
+      return { x: randomInput(sizes, type === 'DT_INT32' ? 'int32' : 'float32') };
+    });
+    return (await trial.compare(files, feeds)).found;
   }
 
   const image = [-1, 7, 6, 3];
@@ -503,14 +491,10 @@ describe('compileGraph', () => {
 
   it('computes attention as TensorFlow.js does', async () => {
     const files = readArtifact('tfjs/zoo-mha.graph');
-    const onnx = await compiled(files);
-    const model = await engine.load(aVersion(files), new MemorySource(files));
-    const feed: NamedTensors = { seq: randomInput([3, 10, 16], 'float32') };
 
-    const [actual, expected] = [await child.run(onnx, feed), await model.predict(feed)];
+    const { found } = await trial.compare(files, [{ seq: randomInput([3, 10, 16], 'float32') }]);
 
-    expect(differencesBetween(actual, expected)).toEqual([]);
-    await model.dispose();
+    expect(found).toEqual([]);
   });
 
   it('keeps a chain of convolutions free of transposes', async () => {
@@ -543,17 +527,17 @@ describe('compileGraph', () => {
     );
     const [onnx, model] = [
       await compiled(files),
-      await engine.load(aVersion(files), new MemorySource(files)),
+      await trial.engine.load(aVersion(files), new MemorySource(files)),
     ];
     const at = (...places: number[]): NamedTensors => {
       const data = new Uint8Array(Int32Array.from(places).buffer);
       return { x: { dtype: 'int32', shape: [places.length], data } };
     };
 
-    expect([...floats((await child.run(onnx, at(3, 0)))['y']!)]).toEqual([13, 10]);
+    expect([...floats((await trial.child.run(onnx, at(3, 0)))['y']!)]).toEqual([13, 10]);
     for (const outside of [at(-1, 1), at(1, 4)]) {
       await expect(model.predict(outside)).rejects.toThrow('not in [0, 3]');
-      await expect(child.run(onnx, outside)).rejects.toThrow('out of data bounds');
+      await expect(trial.child.run(onnx, outside)).rejects.toThrow('out of data bounds');
     }
     await model.dispose();
   });
@@ -574,17 +558,11 @@ describe('compileGraph', () => {
         ],
         [...weights],
       );
-      const model = await engine.load(aVersion(files), new MemorySource(files));
       const data = new Uint8Array(Int32Array.from([0, -1, 3, 2, -4]).buffer);
-      const feed: NamedTensors = { x: { dtype: 'int32', shape: [5], data } };
 
-      const [actual, expected] = [
-        await child.run(await compiled(files), feed),
-        await model.predict(feed),
-      ];
+      const { found } = await trial.compare(files, [{ x: { dtype: 'int32', shape: [5], data } }]);
 
-      expect(differencesBetween(actual, expected)).toEqual([]);
-      await model.dispose();
+      expect(found).toEqual([]);
     },
   );
 
@@ -599,8 +577,8 @@ describe('compileGraph', () => {
       return { x: { dtype: 'int32', shape: [places.length / 2, 2], data } };
     };
 
-    expect([...floats((await child.run(onnx, at(2, 1, 0, 1)))['y']!)]).toEqual([5, 1]);
-    await expect(child.run(onnx, at(0, 0, -1, 1))).rejects.toThrow();
+    expect([...floats((await trial.child.run(onnx, at(2, 1, 0, 1)))['y']!)]).toEqual([5, 1]);
+    await expect(trial.child.run(onnx, at(0, 0, -1, 1))).rejects.toThrow();
   });
 
   it('names an op that it has no form for (53)', async () => {
@@ -625,7 +603,9 @@ describe('compileGraph', () => {
       [{ name: 'zero', value: 0 }],
     );
 
-    const { y } = await child.run(await compiled(files), { x: floatTensor([1, 3], [2, -3, NaN]) });
+    const { y } = await trial.child.run(await compiled(files), {
+      x: floatTensor([1, 3], [2, -3, NaN]),
+    });
 
     expect([...new Float32Array(y!.data.buffer)]).toEqual([Infinity, -Infinity, NaN]);
   });

@@ -1,10 +1,6 @@
-import { elementCount, type NamedTensors } from '../../../../src/common/tensor';
-import { openCpuEngine } from '../../../../src/runtime/engines/cpu-engine';
-import { type Engine } from '../../../../src/runtime/engines/engine';
-import { compiled, differencesBetween } from '../../../support/compiled';
+import { elementCount } from '../../../../src/common/tensor';
 import { floatTensor } from '../../../support/golden';
-import { aVersion, MemorySource } from '../../../support/loadable';
-import { OnnxChild } from '../../../support/onnx-child';
+import { GraphTrial } from '../../../support/graph-trial';
 import { aGraph, type GraphNode, placeholder, type Weight } from '../../../support/tiny-graphs';
 
 /** Numbers between -1 and 1 that look like weights. */
@@ -37,14 +33,12 @@ function conv(name: string, padding: 'SAME' | 'VALID', ...input: string[]): Grap
 }
 
 describe('scaled channels', () => {
-  let child: OnnxChild;
-  let engine: Engine;
+  let trial: GraphTrial;
   beforeAll(async () => {
-    engine = await openCpuEngine();
-    child = new OnnxChild();
+    trial = await GraphTrial.start();
   });
   afterAll(async () => {
-    await child.stop();
+    await trial.stop();
   });
 
   /** The compiled form as text, and where it answers otherwise than TensorFlow.js. */
@@ -52,19 +46,13 @@ describe('scaled channels', () => {
     shape: number[],
     nodes: GraphNode[],
     weights: Weight[],
-  ): Promise<{ onnx: string; found: string[] }> {
+  ): Promise<{ onnx: string; found: readonly string[] }> {
     const files = aGraph([placeholder('x', 'DT_FLOAT', [-1, ...shape]), ...nodes], weights);
-    const onnx = await compiled(files);
-    const model = await engine.load(aVersion(files), new MemorySource(files));
-    const found: string[] = [];
-    for (const batch of [1, 3]) {
+    const feeds = [1, 3].map((batch) => {
       const sizes = [batch, ...shape];
-      const feed: NamedTensors = { x: floatTensor(sizes, numbers(elementCount(sizes), batch)) };
-      found.push(
-        ...differencesBetween(await child.run(onnx, feed), await model.predict(feed), 2e-6),
-      );
-    }
-    await model.dispose();
+      return { x: floatTensor(sizes, numbers(elementCount(sizes), batch)) };
+    });
+    const { onnx, found } = await trial.compare(files, feeds, 2e-6);
     return { onnx: Buffer.from(onnx.onnx).toString('latin1'), found };
   }
 
