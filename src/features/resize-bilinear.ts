@@ -43,7 +43,7 @@ export async function resizeBilinear(
   return result;
 }
 
-/** What most pictures are, without a call for each of four corners: a quarter of the time. */
+/** What most pictures are, without a call for each of four corners: half the time. */
 function fillRgbRows(
   result: Float32Array,
   { data, width: sourceWidth }: Pixels,

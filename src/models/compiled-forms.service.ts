@@ -12,7 +12,13 @@ import { DATABASE } from '../mongo/mongo.tokens';
 import { inTransaction } from '../mongo/transaction';
 import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadLease } from './upload-lease';
-import { type CompiledRef, type EngineReports, type LoadableVersion } from './version';
+import {
+  compiledFile,
+  compiledPath,
+  type CompiledRef,
+  type EngineReports,
+  type LoadableVersion,
+} from './version';
 import { type VersionDoc } from './version.doc';
 import { versionId, VersionsRepository } from './versions.repository';
 
@@ -58,14 +64,14 @@ export class CompiledForms {
     { engine, release, bytes }: ProvenForm,
     claims: UploadClaims,
   ): Promise<CompiledRef | undefined> {
-    const path = `.compiled/${engine}`;
+    const path = compiledPath(engine);
     const base = (): Promise<[]> => Promise.resolve([]);
     const writer = this.artifacts.writer({ claims, base, firstBlob: FIRST_BLOB });
     try {
       await writer.write(path, once(bytes));
       const ref = (await writer.finish()).get(path);
       assert(ref, 'the writer gives a reference for each file that it took in');
-      const file = { path, contentType: 'application/json', ref };
+      const file = compiledFile({ engine, ref });
       const [sealed = file] = await this.artifacts.seal(
         [file],
         claims,

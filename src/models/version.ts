@@ -55,6 +55,16 @@ export interface CompiledRef {
   readonly ref: ArtifactRef;
 }
 
+/** What stands in for the path of a file that nobody uploaded. */
+export function compiledPath(engine: CompiledRef['engine']): string {
+  return `.compiled/${engine}`;
+}
+
+/** A stored compiled form as one of the files of its version. */
+export function compiledFile({ engine, ref }: Pick<CompiledRef, 'engine' | 'ref'>): ArtifactFile {
+  return { path: compiledPath(engine), contentType: 'application/json', ref };
+}
+
 /** All that a loader needs to know of a version: immutable, and enough to check every byte. */
 export interface LoadableVersion {
   readonly model: string;

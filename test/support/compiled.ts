@@ -10,7 +10,7 @@ import {
 import { compileModel, type ModelParts } from '../../src/runtime/compile/compile-model';
 import { COMPILER_VERSION } from '../../src/runtime/compile/compiler-version';
 import { type Constant } from '../../src/runtime/compile/constant';
-import { toConstant } from '../../src/runtime/compile/to-constant';
+import { constantsOf } from '../../src/runtime/engines/onnx-compiled';
 import { GridfsIoHandler } from '../../src/runtime/gridfs-io-handler';
 import { floats, isClose } from './golden';
 import { aVersion, MemorySource } from './loadable';
@@ -32,8 +32,7 @@ export async function compiledParts(
   const loadable = aVersion(files, version);
   const handler = new GridfsIoHandler(loadable, new MemorySource(files));
   const { artifacts, weights } = await handler.open();
-  const constants = new Map<string, Constant>();
-  for await (const { spec, bytes } of weights()) constants.set(spec.name, toConstant(spec, bytes));
+  const constants = await constantsOf(weights());
   const format = loadable.format as ModelParts['format'];
   const form = compileModel({ ...artifacts, format, weights: constants }, loadable.signature);
   return { form, weights: constants };

@@ -1,5 +1,5 @@
 import { ArtifactCorruptError } from '../../artifacts/artifact.errors';
-import { type CompiledRef, type LoadableVersion } from '../../models/version';
+import { compiledFile, type CompiledRef, type LoadableVersion } from '../../models/version';
 import {
   assembleModel,
   type CompiledForm,
@@ -15,9 +15,7 @@ import { toConstant } from '../compile/to-constant';
 import { GridfsIoHandler } from '../gridfs-io-handler';
 import { ModelUnloadableError, NotCompiledError } from '../runtime.errors';
 import { type CompiledAtLoad, type FileSource } from './engine';
-
-/** What stands in for the path of a file that nobody uploaded. */
-const FORM_FILE = { path: '.compiled/onnx', contentType: 'application/json' } as const;
+import { type WeightBytes } from './weight-bytes';
 
 export interface OpenedForm {
   readonly model: CompiledModel;
@@ -54,12 +52,12 @@ export async function openCompiled(
 
 async function openStored(
   version: LoadableVersion,
-  { ref }: CompiledRef,
+  compiled: CompiledRef,
   source: FileSource,
 ): Promise<CompiledModel | { readonly damage: string }> {
   let form: CompiledForm;
   try {
-    const bytes = new Uint8Array(await source.read({ ...FORM_FILE, ref }));
+    const bytes = new Uint8Array(await source.read(compiledFile(compiled)));
     form = decodeForm(bytes, COMPILER_VERSION);
   } catch (error) {
     if (error instanceof ArtifactCorruptError || error instanceof NotCompiledError) {
@@ -68,12 +66,8 @@ async function openStored(
     throw error;
   }
   // Damage to the weights is damage to the version.
-  const needed = weightsOf(form);
   const { weights } = await new GridfsIoHandler(version, source).open();
-  const constants = new Map<string, Constant>();
-  for await (const { spec, bytes } of weights()) {
-    if (needed.has(spec.name)) constants.set(spec.name, toConstant(spec, bytes));
-  }
+  const constants = await constantsOf(weights(), weightsOf(form));
   try {
     return assembleModel(form, constants);
   } catch (error) {
@@ -88,11 +82,8 @@ async function compile(
 ): Promise<{ readonly bytes: Uint8Array; readonly weights: ReadonlyMap<string, Constant> }> {
   const { format, signature } = version;
   const { artifacts, weights } = await new GridfsIoHandler(version, source).open();
-  const constants = new Map<string, Constant>();
   try {
-    for await (const { spec, bytes } of weights()) {
-      constants.set(spec.name, toConstant(spec, bytes));
-    }
+    const constants = await constantsOf(weights());
     const form = compileModel({ ...artifacts, format, weights: constants }, signature);
     return { bytes: encodeForm(form), weights: constants };
   } catch (cause) {
@@ -100,4 +91,16 @@ async function compile(
     const message = `The onnx engine cannot run the model: ${cause.message}`;
     throw new ModelUnloadableError(message, { engine: 'onnx', ...cause.details }, { cause });
   }
+}
+
+/** Weights as the compiler takes them: all of them, or those that are wanted. */
+export async function constantsOf(
+  weights: AsyncIterable<WeightBytes>,
+  wanted?: ReadonlySet<string>,
+): Promise<Map<string, Constant>> {
+  const constants = new Map<string, Constant>();
+  for await (const { spec, bytes } of weights) {
+    if (wanted?.has(spec.name) !== false) constants.set(spec.name, toConstant(spec, bytes));
+  }
+  return constants;
 }
