@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 import { type BootedService, bootService } from '../support/boot';
 import { fixturePath } from '../support/fixtures';
-import { fixtureFiles, upload } from '../support/uploads';
+import { deleteOnceUnread, fixtureFiles, upload } from '../support/uploads';
 
 const run = promisify(execFile);
 const SCRIPT = join(__dirname, '../../dist/scripts/verify-record.js');
@@ -195,7 +195,7 @@ describe('GET /api/predictions/{id}/proof', () => {
   it('stays what it was after the version is deleted', async () => {
     const before = await readFile(at('proof.json'), 'utf8');
     await fetch(`${service.url}/api/models/digits/aliases/live`, { method: 'DELETE' });
-    await fetch(`${service.url}/api/models/digits/versions/1`, { method: 'DELETE' });
+    expect(await deleteOnceUnread(`${service.url}/api/models/digits/versions/1`)).toBe(204);
 
     const after = await fetch(`${service.url}/api/predictions/${predictionId}/proof`);
 

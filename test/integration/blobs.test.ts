@@ -19,7 +19,7 @@ import { Schema } from '../../src/mongo/schema';
 import { bootService, type BootedService } from '../support/boot';
 import { type FreshDatabase, freshDatabase } from '../support/database';
 import { readArtifact } from '../support/loadable';
-import { type Files, fixtureFiles, sendJson, upload } from '../support/uploads';
+import { deleteOnceUnread, type Files, fixtureFiles, sendJson, upload } from '../support/uploads';
 
 type Content = ReadonlyMap<string, Uint8Array>;
 
@@ -292,7 +292,7 @@ describe('versions', () => {
   }
 
   const remove = async (path: string): Promise<number> =>
-    (await sendJson('DELETE', `${service.url}/api/models/${path}`)).status;
+    await deleteOnceUnread(`${service.url}/api/models/${path}`);
 
   it('say exactly what they take up and what they added', async () => {
     await upload(service.url, 'exact', v1);

@@ -8,7 +8,7 @@ import { COMPILER_VERSION } from '../../src/runtime/compile/compiler-version';
 import { bootService, type BootedService } from '../support/boot';
 import { type FreshDatabase, freshDatabase } from '../support/database';
 import { findViolations } from '../support/invariants';
-import { fixtureFiles, sendJson, upload } from '../support/uploads';
+import { deleteOnceUnread, fixtureFiles, sendJson, upload } from '../support/uploads';
 
 const cancer = fixtureFiles('tfjs/cancer-mlp.k3h5.fixed');
 const [digits, retrained] = ['v1', 'v2'].map((name) =>
@@ -113,10 +113,10 @@ describe('the compiled form of a version', () => {
 
     expect(formOf(second)).toBe(formOf(first));
     expect(second.digest).not.toBe(first.digest);
-    expect((await sendJson('DELETE', `${url}/api/models/digits/versions/2`)).status).toBe(204);
+    expect(await deleteOnceUnread(`${url}/api/models/digits/versions/2`)).toBe(204);
     expect(await formBlobs()).toEqual([formOf(first)]);
     await sendJson('DELETE', `${url}/api/models/digits/aliases/live`);
-    expect((await sendJson('DELETE', `${url}/api/models/digits`)).status).toBe(204);
+    expect(await deleteOnceUnread(`${url}/api/models/digits`)).toBe(204);
     expect(await database.db.collection('artifacts.files').countDocuments()).toBe(0);
     expect(await database.db.collection('artifacts.chunks').countDocuments()).toBe(0);
   });

@@ -63,3 +63,15 @@ export async function sendJson(
     headers: response.headers,
   };
 }
+
+/**
+ * Deletes a model or a version as a client does that heeds the answer: again, while the service
+ * itself still loads what an upload or an alias just brought. Any other refusal is the answer.
+ */
+export async function deleteOnceUnread(url: string): Promise<number> {
+  for (;;) {
+    const { status, body } = await sendJson('DELETE', url);
+    if (body?.details?.purpose !== 'load') return status;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
