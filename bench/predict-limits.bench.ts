@@ -23,7 +23,7 @@ interface Load extends SentBody {
 /** What predictions must not cost: others' patience, memory, a slow start after a swap, a core. */
 export const benchPredictLimits: Bench = async function* (service, effort) {
   yield await benchHealth(service, effort);
-  yield await benchExecutors(effort);
+  for (const engine of ['onnx', 'wasm'] as const) yield await benchExecutors(engine, effort);
   yield await benchSwap(service, effort);
 };
 
@@ -96,8 +96,17 @@ function underLoad(
   };
 }
 
+/** Where one executor finds its cores: only ONNX Runtime has threads of its own. */
+const CORES_OF_ONE = {
+  onnx: 'One executor computes on all cores, several on one each.',
+  wasm: 'One executor computes on one core.',
+};
+
 /** Rows a second of all executors beside those of one, each in a service of its own. */
-async function benchExecutors({ rounds, loadMs }: Effort): Promise<Result> {
+async function benchExecutors(
+  engine: keyof typeof CORES_OF_ONE,
+  { rounds, loadMs }: Effort,
+): Promise<Result> {
   const name = 'conv28';
   const rows = 64;
   const { files } = servedModel(name)!;
@@ -106,9 +115,10 @@ async function benchExecutors({ rounds, loadMs }: Effort): Promise<Result> {
   try {
     const contenders: Contender[] = [];
     for (const executors of [null, 1]) {
-      const service = await startService(
-        executors === null ? {} : { GRIDSTOW_EXECUTORS: String(executors) },
-      );
+      const service = await startService({
+        GRIDSTOW_ENGINE: engine,
+        ...(executors === null ? {} : { GRIDSTOW_EXECUTORS: String(executors) }),
+      });
       services.push(service);
       await upload(service.url, name, await uploadBody(files));
       await setRecording(service.url, name, 'off');
@@ -123,11 +133,11 @@ async function benchExecutors({ rounds, loadMs }: Effort): Promise<Result> {
       });
     }
     return {
-      question: `A conv net for 28x28 images, raw float32, ${rows} rows each, 8 connection(s), not recorded`,
+      question: `A conv net for 28x28 images, raw float32, ${rows} rows each, 8 connection(s), engine ${engine}, not recorded`,
       unit: 'rows/s',
       rounds,
       ...(await alternate(contenders, rounds)),
-      notes: ['One executor computes on all cores, several on one each. The client shares them.'],
+      notes: [`${CORES_OF_ONE[engine]} The client shares them.`],
     };
   } finally {
     for (const service of services) await service.stop();
