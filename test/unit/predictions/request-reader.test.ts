@@ -3,7 +3,8 @@ import { type Signature } from '../../../src/common/tensor';
 import { type PredictRequest } from '../../../src/predictions/predict-request';
 import { tensorInput } from '../../../src/predictions/prediction-input';
 import { readRequest } from '../../../src/predictions/read-request';
-import { INLINE_BODY_BYTES, RequestReader } from '../../../src/predictions/request-reader.service';
+import { INLINE_BODY_BYTES } from '../../../src/predictions/body-reader';
+import { RequestReader } from '../../../src/predictions/request-reader.service';
 import { flatJson } from '../../../src/predictions/tensor-json';
 import { takes } from '../../support/signatures';
 
