@@ -7,9 +7,7 @@ import {
 } from '@nestjs/swagger';
 import { type Response } from 'express';
 
-import { DatabaseService } from '../mongo/database.service';
-import { LiveVersions } from '../runtime/live-versions.service';
-import { ModelRuntime } from '../runtime/model-runtime.service';
+import { Readiness } from '../runtime/readiness.service';
 
 /** Shape of the readiness answer, for the API's description. */
 const READINESS = {
@@ -30,11 +28,7 @@ const READINESS = {
 @ApiTags('operations')
 @Controller('health')
 export class HealthController {
-  constructor(
-    private readonly database: DatabaseService,
-    private readonly runtime: ModelRuntime,
-    private readonly liveVersions: LiveVersions,
-  ) {}
+  constructor(private readonly readiness: Readiness) {}
 
   /** Says only that the event loop turns: a restart mends nothing that lies elsewhere. */
   @Get('live')
@@ -55,12 +49,7 @@ export class HealthController {
   })
   @ApiServiceUnavailableResponse({ description: 'Not now; `reasons` says why' })
   async ready(@Res({ passthrough: true }) response: Response): Promise<object> {
-    const [database, engine] = [await this.database.health(), this.runtime.describe()];
-    const reasons = [
-      ...(database.ok ? [] : [database.reason ?? 'The database does not answer']),
-      ...(engine.ready ? [] : [engine.why]),
-      ...(this.liveVersions.isSettled ? [] : ['The live versions are being loaded']),
-    ];
+    const { reasons, database, engine } = await this.readiness.state();
     const ready = reasons.length === 0;
     if (!ready) response.status(503).setHeader('Retry-After', 1);
     return {

@@ -1,6 +1,8 @@
 import { type INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 
+import { SERVICE_VERSION } from '../common/service-version';
+
 /** Serves the API's description at `/api/openapi.json` and as pages at `/api/docs`. */
 export function serveOpenApi(app: INestApplication): void {
   const outline = new DocumentBuilder()
@@ -8,7 +10,7 @@ export function serveOpenApi(app: INestApplication): void {
     .setDescription(
       'Models, versions, aliases, predictions and their inputs in one MongoDB database. Errors, everywhere: `{ error, code, details, requestId }`.',
     )
-    .setVersion('0.1.0')
+    .setVersion(SERVICE_VERSION)
     .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
     .addTag('models', 'Named streams of versions')
     .addTag('versions', 'Upload, search, describe, delete')
