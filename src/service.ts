@@ -15,6 +15,7 @@ import { drain } from './drain';
 import { createLogger, FrameworkLogger, type Logger } from './http/logger';
 import { serveOpenApi } from './http/openapi';
 import { guardServer } from './http/server-edge';
+import { cutSlowReaders } from './http/slow-readers';
 import { Sweeper } from './models/sweeper.service';
 import { UploadReaper } from './models/upload-reaper.service';
 import { VersionLeasesRepository } from './models/version-leases.repository';
@@ -130,6 +131,9 @@ async function startApp(
       await app.get(VersionLeasesRepository).releaseAll();
     }
     takeFirst(app.getHttpServer(), app.get(PredictLane));
+    cutSlowReaders(app.getHttpServer(), config.sendTimeoutMs, (address) => {
+      logger.warn({ address }, 'cut off a client that hardly took its answer');
+    });
     const server = await listen(app, config);
     server.requestTimeout = REQUEST_TIMEOUT_MS;
     server.headersTimeout = HEADERS_TIMEOUT_MS;

@@ -39,6 +39,8 @@ export interface Config {
   readonly predictTimeoutMs: number;
   /** How long an uploaded model may keep an engine that opens it for the first time. */
   readonly openTimeoutMs: number;
+  /** A client that hardly takes anything of its answer for so long loses its connection. */
+  readonly sendTimeoutMs: number;
   readonly defaultModel: string | undefined;
   readonly logLevel: LogLevel;
 }
@@ -71,6 +73,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     maxBodyBytes: integer(env, 'GRIDSTOW_MAX_BODY_MB', 32, 1, 1024) * MIB,
     predictTimeoutMs: integer(env, 'GRIDSTOW_PREDICT_TIMEOUT_MS', 30_000, 10, 3_600_000),
     openTimeoutMs: integer(env, 'GRIDSTOW_OPEN_TIMEOUT_MS', 20_000, 1_000, 120_000),
+    sendTimeoutMs: integer(env, 'GRIDSTOW_SEND_TIMEOUT_MS', 60_000, 100, 3_600_000),
     defaultModel: defaultModel(env),
     logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info'),
   };

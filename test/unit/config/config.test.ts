@@ -13,6 +13,7 @@ describe('readConfig', () => {
       maxBodyBytes: 32 * 1024 * 1024,
       predictTimeoutMs: 30_000,
       openTimeoutMs: 20_000,
+      sendTimeoutMs: 60_000,
       defaultModel: undefined,
       logLevel: 'info',
     });
