@@ -99,7 +99,7 @@ describe('a request that is no valid HTTP', () => {
   });
 
   it('is answered behind the good requests before it', async () => {
-    const good = 'GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n';
+    const good = 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n';
 
     const { statuses, body } = await say(`${good}${good}HELLO\r\n\r\nHELLO AGAIN\r\n\r\n`);
 
