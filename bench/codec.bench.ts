@@ -43,8 +43,9 @@ export const benchCodec: Bench = async (service, { rounds }) => {
   if (delta) results.push(delta);
   const added = await addedRatios(service.url);
   if (added) results.push(added);
-  for (const one of cases) {
-    if (!SPEED_CASES.includes(one.name) && one !== large) continue;
+  const timed = cases.filter((one) => SPEED_CASES.includes(one.name) || one === large);
+  const together = { name: 'all of them', segments: timed.flatMap(({ segments }) => segments) };
+  for (const one of timed.length > 1 ? [...timed, together] : timed) {
     results.push(await speed(one, 'encode', rounds), await speed(one, 'decode', rounds));
   }
   return results;
@@ -140,7 +141,11 @@ function withOtherHead(files: ModelFiles): ModelFiles {
   return { ...files, ...Object.fromEntries(shards) };
 }
 
-async function speed(one: CodecCase, way: 'encode' | 'decode', rounds: number): Promise<Result> {
+async function speed(
+  one: Pick<CodecCase, 'name' | 'segments'>,
+  way: 'encode' | 'decode',
+  rounds: number,
+): Promise<Result> {
   const weights = one.segments.filter(({ dtype }) => dtype !== undefined);
   const raws = weights.map(({ raw }) => raw);
   const size = mebibytes(total(raws));
