@@ -8,7 +8,12 @@ import { valuesOf } from '../src/common/tensor-values';
 import { Schema } from '../src/mongo/schema';
 import { FeedbackRepository } from '../src/predictions/feedback.repository';
 import { InputsStore } from '../src/predictions/inputs.store';
-import { type PredictionDoc, type PredictionRecord } from '../src/predictions/prediction.doc';
+import { inlineContent, toInputDoc } from '../src/predictions/input-form';
+import {
+  type InputDoc,
+  type PredictionDoc,
+  type PredictionRecord,
+} from '../src/predictions/prediction.doc';
 import { type RecordToStore, toPredictionDoc } from '../src/predictions/prediction-form';
 import { tensorInput } from '../src/predictions/prediction-input';
 import {
@@ -84,6 +89,18 @@ async function benchWrites(
   });
   const insertOne = async (w: 'majority' | 1): Promise<unknown> =>
     await plain.insertOne(naiveRecord(), { writeConcern: { w } });
+  const insertBoth = async (): Promise<unknown> => {
+    const record = aRecord(predictions.newId());
+    const options = { ignoreUndefined: true, writeConcern: { w: 'majority' } } as const;
+    return await Promise.all([
+      db
+        .collection<PredictionDoc>('predictions')
+        .insertOne(toPredictionDoc(record, new ObjectId(record.id)), options),
+      db
+        .collection<InputDoc>('inputs')
+        .insertOne(toInputDoc(record.input, inlineContent(record.input)), options),
+    ]);
+  };
   const standing = await alternate(
     [
       over('record and input, each in a group, majority', 'ours', async () => {
@@ -95,6 +112,7 @@ async function benchWrites(
         async () => await insertOne('majority'),
       ),
       over('insertOne of one document with arrays, w:1', 'peer', async () => await insertOne(1)),
+      over('insertOne of each, the same documents and indexes, majority', 'peer', insertBoth),
       {
         name: 'insertMany of 500 such documents, majority, one after the other',
         role: 'floor',
@@ -104,6 +122,16 @@ async function benchWrites(
               Array.from({ length: 500 }, () => naiveRecord()),
               { ordered: false },
             );
+          });
+          return { perSecond: 500 * sample.perSecond };
+        },
+      },
+      {
+        name: 'record and input in groups of 500, majority, one after the other',
+        role: 'floor',
+        run: async () => {
+          const sample = await writesPerSecond(1, loadMs, async () => {
+            await writer.writeAll(Array.from({ length: 500 }, () => aRecord(predictions.newId())));
           });
           return { perSecond: 500 * sample.perSecond };
         },
@@ -118,7 +146,7 @@ async function benchWrites(
     rounds,
     ...standing,
     notes: [
-      'Ours writes two documents, the record with its indexes and the input under its digest; the others one document without an index.',
+      'Ours writes two documents, the record with its indexes and the input under its digest; a document with arrays has neither index nor digest.',
     ],
   };
 }
