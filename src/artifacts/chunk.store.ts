@@ -1,4 +1,4 @@
-import { type Db, type Document, type ObjectId } from 'mongodb';
+import { Binary, type Db, type Document, ObjectId } from 'mongodb';
 
 import { ArtifactCorruptError } from './artifact.errors';
 import { BucketStore, bytesOf, type ChunkDoc } from './bucket.store';
@@ -8,6 +8,9 @@ import { BucketStore, bytesOf, type ChunkDoc } from './bucket.store';
  * still fits the allocation of one.
  */
 const CHUNK_BYTES = 1024 * 1024 - 1024;
+
+/** Chunks of one file being written at once: enough to hide the round trips. */
+const CHUNKS_UNDER_WAY = 3;
 
 /** Files of one GridFS bucket that are written chunk by chunk, and read whole or in part. */
 export class ChunkStore {
@@ -20,6 +23,35 @@ export class ChunkStore {
   /** The chunks of a file in order; whoever writes them decides how. */
   cut(fileId: ObjectId, bytes: Uint8Array): Iterable<ChunkDoc> {
     return this.bucket.cut(fileId, bytes);
+  }
+
+  /**
+   * Writes the chunks of a file as its bytes come in; a majority has them when this returns. What a
+   * failure leaves belongs to the caller.
+   *
+   * @returns how many bytes came
+   */
+  async write(fileId: ObjectId, body: AsyncIterable<Uint8Array>): Promise<number> {
+    const writes: Promise<unknown>[] = [];
+    let length = 0;
+    try {
+      for await (const data of inChunks(body)) {
+        const n = writes.length;
+        await writes[n - CHUNKS_UNDER_WAY];
+        const chunk = { _id: new ObjectId(), files_id: fileId, n, data: new Binary(data) };
+        const write = this.bucket.chunks.insertOne(chunk);
+        // Looked at below; one that fails before its turn must not end the process.
+        write.catch(() => undefined);
+        writes.push(write);
+        length += data.length;
+      }
+      await Promise.all(writes);
+      return length;
+    } catch (cause) {
+      // None may be on its way any more when whoever waits is told.
+      await Promise.allSettled(writes);
+      throw cause;
+    }
   }
 
   /** Writes the files document: from here on GridFS clients see the file. */
@@ -89,4 +121,23 @@ export class ChunkStore {
     await this.bucket.files.deleteMany({ _id: { $in: [...fileIds] } });
     await this.bucket.removeChunks(fileIds);
   }
+}
+
+/** Bytes in pieces of one chunk each, in memory of their own. */
+async function* inChunks(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let filled = 0;
+  for await (const piece of body) {
+    for (let taken = 0; taken < piece.length;) {
+      const part = piece.subarray(taken, taken + CHUNK_BYTES - filled);
+      chunk.set(part, filled);
+      filled += part.length;
+      taken += part.length;
+      if (filled < CHUNK_BYTES) continue;
+      yield chunk;
+      chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield chunk.subarray(0, filled);
 }

@@ -31,7 +31,7 @@ export const HTTP_STATUS: Readonly<Record<ErrorKind, number>> = {
 };
 
 /** What a route may have promised about a body that is not sent now. */
-const CONTENT_HEADERS = [
+export const CONTENT_HEADERS = [
   'Accept-Ranges',
   'Cache-Control',
   'Content-Disposition',

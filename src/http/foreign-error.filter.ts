@@ -3,7 +3,7 @@ import { type Request, type Response } from 'express';
 
 import { StoreError } from '../common/errors';
 import { asStoreError } from '../mongo/mongo-failure';
-import { ErrorFilter } from './error.filter';
+import { CONTENT_HEADERS, ErrorFilter } from './error.filter';
 import { type Logger } from './logger';
 import { requestIdOf } from './request-id';
 import { sendRefusal } from './send-refusal';
@@ -45,6 +45,7 @@ export abstract class ForeignErrorFilter implements ExceptionFilter {
       const seconds = typeof retryAfterSeconds === 'number' ? retryAfterSeconds : 1;
       response.setHeader('Retry-After', seconds);
     }
+    for (const header of CONTENT_HEADERS) response.removeHeader(header);
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     sendRefusal(request, response, status, body);
   }

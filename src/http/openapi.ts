@@ -20,6 +20,7 @@ export function serveOpenApi(app: INestApplication): void {
     .addTag('quality', 'How versions do on what was recorded')
     .addTag('jobs', 'Work that goes on behind a request')
     .addTag('image service', 'One image in, its class out')
+    .addTag('mlflow', 'The same models, versions and aliases for clients of MLflow')
     .addTag('runtime', 'What is in memory')
     .addTag('operations', 'Health')
     .build();

@@ -158,6 +158,31 @@ export function putBefore(body: Buffer, head: Uint8Array): Buffer {
   return whole;
 }
 
+/**
+ * The pieces of a body that is not kept whole.
+ *
+ * @throws BodyTooLargeError at the limit, whatever length was announced
+ * @throws BodyIncompleteError when the client went away
+ */
+export async function* streamBody(
+  request: IncomingMessage,
+  maxBytes: number,
+): AsyncGenerator<Buffer> {
+  assertAnnouncedLength(request, maxBytes);
+  assertPlainEncoding(request);
+  let bytes = 0;
+  try {
+    for await (const piece of arriving(request)) {
+      bytes += piece.length;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      yield piece;
+    }
+  } catch (cause) {
+    if (cause instanceof StoreError) throw cause;
+    throw new BodyIncompleteError('The request ended before its body did', {}, { cause });
+  }
+}
+
 /** Leaving the loop early must not destroy the connection: it still has to carry the refusal. */
 function arriving(request: IncomingMessage): AsyncIterable<Buffer> {
   return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;

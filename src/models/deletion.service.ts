@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { BlobRemover } from '../artifacts/blob-remover';
 import { type Config } from '../config/config';
 import { CONFIG } from '../config/config.tokens';
-import { AliasesService } from './aliases.service';
+import { AliasesService, type MoveOptions } from './aliases.service';
 import { HoldsRepository } from './holds.repository';
 import { HeldError, VersionInUseError, VersionNotReadyError } from './models.errors';
 import { ModelsRepository } from './models.repository';
@@ -19,6 +19,11 @@ const BATCH = 100;
 const UNDER_WAY: readonly VersionState[] = ['pending', 'verifying'];
 
 const UNDELETED = VERSION_STATES.filter((state) => state !== 'deleting' && state !== 'deleted');
+
+export interface DeletionOptions {
+  /** Takes the aliases away that hold what is deleted, with moves that say this, instead of refusing. */
+  readonly alongWithAliases?: MoveOptions;
+}
 
 /**
  * Deletes versions and models.
@@ -42,10 +47,15 @@ export class DeletionService {
   ) {}
 
   /** @throws VersionInUseError naming the aliases that hold it, or who reads it and until when; HeldError */
-  async deleteVersion(model: string, version: number): Promise<void> {
+  async deleteVersion(
+    model: string,
+    version: number,
+    { alongWithAliases }: DeletionOptions = {},
+  ): Promise<void> {
     const doc = await this.versions.get(model, version);
     await this.assertFree(model);
     await this.assertUnread([doc]);
+    if (alongWithAliases) await this.takeAliases(model, await this.holders(doc), alongWithAliases);
     await this.takeOut(doc);
     if (this.config.deleteGraceMs === 0) await this.free(doc);
   }
@@ -54,12 +64,16 @@ export class DeletionService {
    * @throws VersionInUseError when any alias of the model points somewhere, or it is being uploaded
    * to; HeldError
    */
-  async deleteModel(model: string): Promise<void> {
+  async deleteModel(model: string, { alongWithAliases }: DeletionOptions = {}): Promise<void> {
     await this.models.assertExists(model);
     await this.assertFree(model);
-    await this.assertUnaliased(model);
+    if (!alongWithAliases) await this.assertUnaliased(model);
     if ((await this.versionsIn(model, UNDER_WAY)).length > 0) throw busy(model);
     await this.assertUnread(await this.versionsIn(model, UNDELETED));
+    if (alongWithAliases) {
+      const held = await this.aliases.aliasesByVersion(model);
+      await this.takeAliases(model, [...held.values()].flat(), alongWithAliases);
+    }
     const lastVersion = (await this.models.find(model))?.lastVersion ?? 0;
     // From here on uploads make a new model: whatever had a number before goes.
     if (!(await this.models.markDeleted(model, lastVersion))) throw busy(model);
@@ -73,6 +87,14 @@ export class DeletionService {
     for (const doc of await this.versionsIn(model, UNDELETED)) {
       if (doc.version <= lastVersion) await this.takeAway(doc);
     }
+  }
+
+  private async takeAliases(
+    model: string,
+    aliases: readonly string[],
+    move: MoveOptions,
+  ): Promise<void> {
+    for (const alias of aliases) await this.aliases.remove(model, alias, move);
   }
 
   /** Takes a version with its model, at whatever point of its life. */

@@ -1,4 +1,4 @@
-import { StoreError, UnavailableError } from '../common/errors';
+import { InvalidInputError, StoreError, UnavailableError } from '../common/errors';
 import { type HoldDoc } from './holds.repository';
 
 export class ModelNotFoundError extends StoreError {
@@ -73,6 +73,10 @@ export class TargetUnfitError extends StoreError {
 export class AliasMovedError extends StoreError {
   override readonly kind = 'conflict';
   override readonly code = 'alias_moved';
+}
+
+export class TooManyTagsError extends InvalidInputError {
+  override readonly code = 'too_many_tags';
 }
 
 /** `If-Match` names a revision that is no longer the newest. */

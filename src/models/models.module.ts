@@ -21,6 +21,7 @@ import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadReaper } from './upload-reaper.service';
 import { LeadersRepository } from './leaders.repository';
 import { Sweeper } from './sweeper.service';
+import { VersionFiles } from './version-files.service';
 import { VersionLeases } from './version-leases.service';
 import { VersionLeasesRepository } from './version-leases.repository';
 import { VersionResolver } from './version-resolver.service';
@@ -60,10 +61,14 @@ import { VersionsRepository } from './versions.repository';
     HoldsRepository,
     Sweeper,
     VersionLeasesRepository,
+    VersionFiles,
     VersionLeases,
     VersionResolver,
   ],
   exports: [
+    VersionFiles,
+    AliasesService,
+    DeletionService,
     CompiledForms,
     ModelsRepository,
     LeadersRepository,

@@ -1,10 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type ClientSession, type Collection, type Db, type Document, type Filter } from 'mongodb';
 
+import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { type ModelDoc, type ModelSummary, type RetentionSetting } from './model.doc';
 import { ModelNotFoundError } from './models.errors';
+import { hasRoomFor, type TagChange, tagUpdate, tooManyTags } from './tag-change';
 
 /** Which models to list. */
 export interface ModelFilter {
@@ -74,6 +76,41 @@ export class ModelsRepository {
     return doc?.lastVersion ?? 1;
   }
 
+  /**
+   * Makes a model that has no version yet; a deleted one starts anew but for its numbers.
+   *
+   * @returns false when there is one of that name
+   */
+  async create(
+    model: string,
+    { description, tags }: Pick<ModelDoc, 'description' | 'tags'>,
+  ): Promise<boolean> {
+    try {
+      await this.models.updateOne(
+        { _id: model, deleted: true },
+        [
+          {
+            $set: {
+              lastVersion: { $ifNull: ['$lastVersion', 0] },
+              firstVersion: { $add: [{ $ifNull: ['$lastVersion', 0] }, 1] },
+              description: { $literal: description },
+              tags: { $literal: tags },
+              createdAt: '$$NOW',
+              updatedAt: '$$NOW',
+              deleted: false,
+            },
+          },
+        ],
+        { upsert: true },
+      );
+      return true;
+    } catch (error) {
+      // One that is not deleted does not match, and its name cannot be given a second time.
+      if (duplicateKeyIndex(error) === undefined) throw error;
+      return false;
+    }
+  }
+
   async find(model: string): Promise<ModelDoc | null> {
     return await this.models.findOne({ _id: model, deleted: false });
   }
@@ -118,6 +155,22 @@ export class ModelsRepository {
       { $set: { ...$set, updatedAt: new Date() }, $unset },
     );
     if (matchedCount === 0) throw modelNotFound(model);
+  }
+
+  /**
+   * Sets one tag, or takes it away, whatever others do to the rest meanwhile.
+   *
+   * @throws ModelNotFoundError, TooManyTagsError
+   */
+  async changeTag(model: string, change: TagChange): Promise<void> {
+    const filter = { _id: model, deleted: false };
+    const { matchedCount } = await this.models.updateOne(
+      { ...filter, ...hasRoomFor(change) },
+      tagUpdate(change),
+    );
+    if (matchedCount === 1) return;
+    await this.assertExists(model);
+    throw tooManyTags(`Model ${model}`);
   }
 
   /** Models whose records are not kept for good, also where the model was deleted. */

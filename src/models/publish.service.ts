@@ -32,7 +32,14 @@ import { UploadIntentsRepository } from './upload-intents.repository';
 import { UploadLease } from './upload-lease';
 import { labelWarnings } from './label-warnings';
 import { manifestDigest, normalizedDigest } from './version-manifest';
-import { manifestFiles, neededBlobs, toLoadable, toPairs, type VersionDoc } from './version.doc';
+import {
+  manifestFiles,
+  neededBlobs,
+  toLoadable,
+  toPairs,
+  type VersionDoc,
+  type VersionOrigin,
+} from './version.doc';
 import { type VersionMetadata } from './version-metadata';
 import { versionId, VersionsRepository } from './versions.repository';
 
@@ -51,6 +58,10 @@ export interface PublishRequest {
   /** Alias to move to the version when it is ready. */
   readonly promote?: string;
   readonly movedBy: string;
+  /** Where the files come from, as the version is to say. */
+  readonly origin?: VersionOrigin;
+  /** Told the version as soon as it has its number: it is pending then, and can still fail. */
+  readonly onReserved?: (version: VersionDoc) => void;
 }
 
 export interface Published {
@@ -143,6 +154,7 @@ export class PublishService {
       await this.discard(lease);
       throw error;
     }
+    request.onReserved?.(doc);
     return { version: await this.prove(doc, lease), created: true };
   }
 
@@ -173,7 +185,7 @@ export class PublishService {
     const normalized = await this.normalize(received, metadata, writer);
     const inspection = inspectReceived(normalized?.written ?? received, metadata);
     const warnings = [...(normalized?.warnings ?? []), ...inspection.warnings];
-    return draftVersion(
+    const draft = draftVersion(
       request.model,
       lease.uploadId,
       [...received, ...(normalized?.written ?? [])],
@@ -181,6 +193,7 @@ export class PublishService {
       normalized?.from ?? null,
       metadata,
     );
+    return request.origin ? { ...draft, origin: request.origin } : draft;
   }
 
   /** Reads back what was uploaded where it must be rewritten, and stores the result beside it. */

@@ -20,6 +20,15 @@ export interface Pair<T> {
   readonly v: T;
 }
 
+/** Where a version comes from, in the words of the registry client that had it made. */
+export interface VersionOrigin {
+  /** The address that its files were taken from. */
+  readonly source: string;
+  readonly runId?: string;
+  readonly runLink?: string;
+  readonly modelId?: string;
+}
+
 /** Collection `versions`: one immutable version of a model; `_id` is `<model>/<version>`. */
 export interface VersionDoc {
   readonly _id: string;
@@ -35,6 +44,8 @@ export interface VersionDoc {
   readonly uploadId: string;
   readonly createdAt: Date;
   readonly readyAt: Date | null;
+  /** When its description, tags or metrics were changed last. */
+  readonly updatedAt?: Date;
   /** When it was deleted; its bytes stay for the grace that follows. */
   readonly deletingAt?: Date;
   readonly parent: number | null;
@@ -60,6 +71,8 @@ export interface VersionDoc {
   readonly recipe: Recipe | null;
   readonly description: string;
   readonly framework: string | null;
+  /** What a registry client said of where it comes from; no part of the digest. */
+  readonly origin?: VersionOrigin;
   readonly trainingParameters: Readonly<Record<string, unknown>>;
   readonly metrics: readonly Pair<number>[];
   readonly tags: readonly Pair<string>[];
@@ -71,6 +84,9 @@ export interface VersionDoc {
   /** Aliases that point here: set and taken away with the move, in one transaction. */
   readonly pins: readonly string[];
 }
+
+/** What a list says of a version: all but where its bytes are. */
+export type VersionListing = Omit<VersionDoc, 'files' | 'blobs' | 'compiled'>;
 
 /** What a loader needs of a version. */
 export function toLoadable(doc: VersionDoc): LoadableVersion {

@@ -5,7 +5,8 @@ import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { VersionNotFoundError } from './models.errors';
-import { neededBlobs, type VersionDoc } from './version.doc';
+import { hasRoomFor, type TagChange, tagUpdate, tooManyTags } from './tag-change';
+import { neededBlobs, type VersionDoc, type VersionListing } from './version.doc';
 import {
   type CompiledRef,
   type EngineReports,
@@ -50,6 +51,9 @@ export interface VersionPage {
 
 /** Versions that are looked at together for the blobs that they name. */
 const NAMING_VERSIONS = 20;
+
+/** References to blobs are most of a document, and no list shows them. */
+const WITHOUT_BYTES = { files: 0, blobs: 0, compiled: 0 } as const;
 
 const MONGO_OPERATOR = { '=': '$eq', '>': '$gt', '>=': '$gte', '<': '$lt', '<=': '$lte' } as const;
 
@@ -140,6 +144,15 @@ export class VersionsRepository {
       });
     }
     return doc;
+  }
+
+  /** What lists say of versions, in no order; those that are gone are left out. */
+  async findListings(ids: readonly string[]): Promise<VersionListing[]> {
+    if (ids.length === 0) return [];
+    return await this.versions
+      .find({ _id: { $in: [...ids] }, state: { $nin: ['deleting', 'deleted'] } })
+      .project<VersionListing>(WITHOUT_BYTES)
+      .toArray();
   }
 
   async findByDigest(model: string, digest: string): Promise<VersionDoc | null> {
@@ -314,9 +327,25 @@ export class VersionsRepository {
   ): Promise<VersionDoc | null> {
     return await this.versions.findOneAndUpdate(
       { _id: id, state: { $nin: ['deleting', 'deleted'] } },
-      { $set: changes },
+      { $set: { ...changes, updatedAt: new Date() } },
       { returnDocument: 'after' },
     );
+  }
+
+  /**
+   * Sets one tag, or takes it away, whatever others do to the rest meanwhile.
+   *
+   * @throws VersionNotFoundError, TooManyTagsError
+   */
+  async changeTag(model: string, version: number, change: TagChange): Promise<void> {
+    const filter = { state: { $nin: ['deleting', 'deleted'] as const }, ...hasRoomFor(change) };
+    const { matchedCount } = await this.versions.updateOne(
+      { _id: versionId(model, version), ...filter },
+      tagUpdate(change),
+    );
+    if (matchedCount === 1) return;
+    await this.get(model, version);
+    throw tooManyTags(`Version ${version} of ${model}`);
   }
 
   private async change(
