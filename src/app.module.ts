@@ -24,6 +24,7 @@ import { MongoModule } from './mongo/mongo.module';
 import { type Schema } from './mongo/schema';
 import { PredictionsModule } from './predictions/predictions.module';
 import { ImageModule } from './protocols/image/image.module';
+import { MlflowModule } from './protocols/mlflow/mlflow.module';
 import { QualityModule } from './quality/quality.module';
 import { ReplayService } from './quality/replay.service';
 import { ModelRuntime } from './runtime/model-runtime.service';
@@ -83,6 +84,7 @@ export class AppModule implements NestModule {
         PredictionsModule,
         QualityModule,
         ImageModule,
+        MlflowModule,
         HealthModule,
       ],
       providers: [{ provide: APP_FILTER, useExisting: ErrorFilter }],

@@ -26,6 +26,7 @@ import { resolveMongodBinary } from './mongo/mongod-binary';
 import { Schema } from './mongo/schema';
 import { PredictLane } from './predictions/predict-lane.service';
 import { Retention } from './predictions/retention.service';
+import { StagedArtifactsStore } from './protocols/mlflow/staged-artifacts.store';
 import { ModelRuntime } from './runtime/model-runtime.service';
 
 /** An upload may take this long; everything else is over sooner by itself. */
@@ -37,6 +38,8 @@ const REAP_TIMES = { firstAfterMs: 15_000, pauseMs: 15_000 };
 /** Not at once, nor is retention: a start has better things to do. */
 const SWEEP_TIMES = { firstAfterMs: 5_000, pauseMs: 600_000 };
 const RETAIN_TIMES = { firstAfterMs: 30_000, pauseMs: 3_600_000 };
+
+const STAGED_TIMES = { firstAfterMs: 45_000, pauseMs: 3_600_000 };
 
 /** A running service: the database it may have brought along, and the HTTP server. */
 export interface Service {
@@ -210,6 +213,11 @@ function startBackgroundWork(app: NestExpressApplication, logger: Logger): Backg
     const { finished, ...removed } = await sweeper.sweep({ signal });
     if (removed.blobs > 0) logger.info(removed, 'swept bytes that nobody referred to');
     else logger.debug({ finished, ...removed }, 'swept');
+  });
+  const staged = app.get(StagedArtifactsStore);
+  repeat('removing staged artifacts', STAGED_TIMES, async (signal) => {
+    const removed = await staged.sweep(signal);
+    if (removed > 0) logger.info({ removed }, 'removed artifacts that nobody registered');
   });
   const retention = app.get(Retention);
   repeat('removing old records', RETAIN_TIMES, async (signal) => {

@@ -1,13 +1,10 @@
-import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 
 import { bootService, type BootedService } from '../support/boot';
+import { makePythonEnv, type PythonEnv } from '../support/python-env';
 import { sendJson, upload } from '../support/uploads';
 
-const run = promisify(execFile);
 const PACKAGES = ['numpy==2.4.6', 'scikit-learn==1.9.1', 'onnx==1.23.2', 'skl2onnx==1.20.0'];
 const SCRIPT = join(__dirname, '../support/train-onnx.py');
 
@@ -20,32 +17,28 @@ interface Expected {
 
 /** scikit-learn as its users have it: trained there, exported by skl2onnx, served here. */
 describe('a scikit-learn model as ONNX', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'gridstow-sklearn-'));
-  const python = join(folder, 'venv/bin/python');
-  let missing: string | undefined;
+  let python: PythonEnv | string;
   let booted: BootedService | undefined;
 
   beforeAll(async () => {
-    try {
-      await run('python3', ['-m', 'venv', join(folder, 'venv')]);
-      await run(python, ['-m', 'pip', 'install', '--quiet', '--only-binary', ':all:', ...PACKAGES]);
-    } catch (error) {
-      missing = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    }
-    if (missing === undefined) await run(python, [SCRIPT, folder]);
+    python = await makePythonEnv(PACKAGES);
+    if (typeof python !== 'string') await python.run([SCRIPT, python.folder]);
     booted = await bootService({ GRIDSTOW_ENGINE: 'auto' });
   });
   afterAll(async () => {
     await booted?.close();
-    rmSync(folder, { recursive: true, force: true });
+    if (typeof python !== 'string') python.remove();
   });
 
   const isThere = (): boolean => {
-    if (missing === undefined) return true;
-    console.warn(`skipped: no Python with ${PACKAGES.join(', ')} here (${missing})`);
+    if (typeof python !== 'string') return true;
+    console.warn(`skipped: ${python}`);
     return false;
   };
-  const fileOf = (name: string): Buffer => readFileSync(join(folder, `${name}.onnx`));
+  const pathOf = (name: string): string => {
+    return join(typeof python === 'string' ? '' : python.folder, name);
+  };
+  const fileOf = (name: string): Buffer => readFileSync(pathOf(`${name}.onnx`));
   const predict = async (model: string, body: unknown) =>
     await sendJson('POST', `${booted!.url}/api/models/${model}/predict`, body);
 
@@ -54,7 +47,7 @@ describe('a scikit-learn model as ONNX', () => {
     ['boosting', 'string'],
   ])('says the classes and probabilities of scikit-learn: %s', async (model, dtype) => {
     if (!isThere()) return;
-    const expected = JSON.parse(readFileSync(join(folder, `${model}.json`), 'utf8')) as Expected;
+    const expected = JSON.parse(readFileSync(pathOf(`${model}.json`), 'utf8')) as Expected;
 
     const { status, body } = await upload(booted!.url, model, { 'model.onnx': fileOf(model) });
     expect([status, body.error]).toEqual([201, undefined]);
@@ -73,7 +66,7 @@ describe('a scikit-learn model as ONNX', () => {
 
   it('computes a regression in double precision', async () => {
     if (!isThere()) return;
-    const expected = JSON.parse(readFileSync(join(folder, 'regression.json'), 'utf8')) as Expected;
+    const expected = JSON.parse(readFileSync(pathOf('regression.json'), 'utf8')) as Expected;
 
     const { body } = await upload(booted!.url, 'regression', { m: fileOf('regression') });
     expect(body.signature.inputs[0]).toMatchObject({ dtype: 'float64', shape: [-1, 10] });
@@ -92,6 +85,6 @@ describe('a scikit-learn model as ONNX', () => {
 
     expect(status).toBe(422);
     expect(body.error).toMatch(/"output_probability".*'zipmap': False/);
-    expect(existsSync(join(folder, 'maps.onnx'))).toBe(true);
+    expect(existsSync(pathOf('maps.onnx'))).toBe(true);
   });
 });
