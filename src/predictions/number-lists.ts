@@ -49,7 +49,8 @@ let kept: KernelExports | undefined;
  * Numbers come out as `Math.fround(JSON.parse(…))` would give them.
  *
  * @returns null for everything but plain numbers in lists of those sizes, sound or not: other values,
- * empty lists, numbers beyond float32, with more than 19 digits or with exponents out of the ordinary
+ * empty lists, numbers beyond float32, with more than 19 digits or with exponents out of the ordinary;
+ * and where there is no memory for the kernel
  */
 export function readNumberLists(
   text: Uint8Array,
@@ -59,8 +60,9 @@ export function readNumberLists(
   if (shape.length === 0 || shape.length > MAX_RANK || shape.some((size) => size === 0)) {
     return null;
   }
-  const kernel = text.length > KEPT_TEXT_BYTES ? openKernel() : (kept ??= openKernel());
-  const out = makeRoom(kernel, text.length);
+  const room = makeRoom(text.length);
+  if (!room) return null;
+  const { kernel, out } = room;
   const { buffer } = kernel.memory;
   const bytes = new Uint8Array(buffer);
   bytes.set(text, TEXT);
@@ -79,12 +81,24 @@ export function readNumberLists(
   };
 }
 
-/** @returns where the numbers go: behind the text, which has two bytes or more for each of them */
-function makeRoom({ memory }: KernelExports, textBytes: number): number {
+/** A kernel, and where its numbers go: behind the text, which has two bytes or more for each. */
+interface Room {
+  readonly kernel: KernelExports;
+  readonly out: number;
+}
+
+/** @returns null where the system grants no memory, or no addresses (`ulimit -v`), for a kernel */
+function makeRoom(textBytes: number): Room | null {
   const out = (TEXT + textBytes + 16) & ~15;
-  const missing = out + 2 * textBytes + 16 - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
-  return out;
+  try {
+    const kernel = textBytes > KEPT_TEXT_BYTES ? openKernel() : (kept ??= openKernel());
+    const missing = out + 2 * textBytes + 16 - kernel.memory.buffer.byteLength;
+    if (missing > 0) kernel.memory.grow(Math.ceil(missing / PAGE_BYTES));
+    return { kernel, out };
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 function openKernel(): KernelExports {

@@ -84,7 +84,8 @@ export function parseCallerId(fields: Readonly<Record<string, string>>): string 
 const DATA_KEYS = ['instances', 'inputs'];
 const KEYS = [...DATA_KEYS, 'id', 'tags'];
 
-function readOptions(
+/** @throws InvalidInputError for keys that mean nothing, and for an id or tags that are none */
+export function readOptions(
   sent: Readonly<Record<string, unknown>>,
 ): Pick<PredictOptionsDto, 'id' | 'tags'> {
   const keys = Object.keys(sent).filter((key) => !DATA_KEYS.includes(key));

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import openCompiler from 'wabt';
 
+import { entryPath } from '../../../src/common/entry-path';
 import { readNumberLists } from '../../../src/predictions/number-lists';
 import { NUMBER_LISTS_WASM } from '../../../src/predictions/number-lists.wasm';
 import { randomNumbers } from '../../support/random-numbers';
@@ -180,6 +182,15 @@ describe('numbers in lists', () => {
         Buffer.from(lists!.data.buffer).equals(Buffer.from(Float32Array.from(numbers).buffer)),
       ).toBe(true);
     }
+  });
+
+  it('are left to another reader where the system grants no memory', () => {
+    const kernel = entryPath(join(__dirname, '../../../src/predictions'), 'number-lists');
+    const program = `console.log(require(${JSON.stringify(kernel)}).readNumberLists(Buffer.from('[1]'), 0, [-1]))`;
+    // WebAssembly sets aside ten gigabytes of addresses for each memory.
+    const limited = ['-c', 'ulimit -v 6000000 && exec "$0" -e "$1"', process.execPath, program];
+
+    expect(execFileSync('sh', limited, { encoding: 'utf8' }).trim()).toBe('null');
   });
 
   it('refuse shapes that nothing plain has', () => {

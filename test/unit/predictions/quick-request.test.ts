@@ -1,3 +1,4 @@
+import { InvalidInputError } from '../../../src/common/errors';
 import { type Signature, type TensorSpec } from '../../../src/common/tensor';
 import { parseStrictJson } from '../../../src/http/strict-json';
 import { readPredictRequest } from '../../../src/predictions/predict-request';
@@ -59,7 +60,12 @@ describe('the quick reader of predictions', () => {
   });
 
   it.each([
-    ['a caller id', '{"instances": [[1, 2]], "id": "a"}'],
+    ['a key in front of the inputs', '{"id": "a", "instances": [[1, 2]]}'],
+    ['a comma before the end', '{"instances": [[1, 2]], }'],
+    ['both kinds of inputs', '{"instances": [[1, 2]], "inputs": [[1, 2]]}'],
+    ['an id that stands twice', '{"instances": [[1, 2]], "id": "a", "id": "b"}'],
+    ['a prototype', '{"instances": [[1, 2]], "__proto__": {}}'],
+    ['a long tail', `{"instances": [[1, 2]], "id": "a"${' '.repeat(5000)}}`],
     ['a key that stands twice', '{"instances": [[1, 2]], "instances": [[3, 4]]}'],
     ['an odd float', '{"instances": [["NaN", 2]]}'],
     ['rows by name', '{"instances": [{"x": [1, 2]}]}'],
@@ -71,11 +77,49 @@ describe('the quick reader of predictions', () => {
     ['rows of another size', '{"instances": [[1, 2, 3]]}'],
     ['no rows', '{"instances": []}'],
     ['much white space in front', `${' '.repeat(70)}{"instances": [[1, 2]]}`],
-    ['much white space behind', `{"instances": [[1, 2]]}${' '.repeat(70)}`],
     ['too many rows', JSON.stringify({ instances: Array(4097).fill([1, 2]) })],
     ['nothing', ''],
   ])('leaves %s to the reader of everything', (_, text) => {
     expect(readQuickRequest(Buffer.from(text), taking({}))).toBeNull();
+  });
+
+  it.each([
+    '{"instances": [[1, 2]], "id": "a"}',
+    '{"instances": [[1, 2]]\n,\t"tags": {"site": "north", "\u00fc": "\ud83d\ude00"} , "id": "\u00e9"} ',
+    `{"instances": [[1, 2]]}${' '.repeat(70)}`,
+  ])('reads an id and tags behind the inputs: %s', (text) => {
+    const body = Buffer.from(text);
+
+    expect(readQuickRequest(body, taking({}))).toEqual(slowly(body, taking({})));
+  });
+
+  it.each([
+    '{"instances": [[1, 2]], "ids": "a"}',
+    '{"instances": [[1, 2]], "id": 7}',
+    '{"instances": [[1, 2]], "id": null}',
+    '{"instances": [[1, 2]], "tags": {"a": 1}}',
+  ])('refuses as the reader of everything does: %s', (text) => {
+    const body = Buffer.from(text);
+    const refusal = (read: typeof slowly): unknown => {
+      try {
+        return read(body, taking({}));
+      } catch (error) {
+        return error;
+      }
+    };
+
+    expect(refusal(slowly)).toBeInstanceOf(InvalidInputError);
+    expect(refusal(readQuickRequest)).toEqual(refusal(slowly));
+  });
+
+  it('leaves bytes that are no UTF-8 to the reader of everything', () => {
+    const body = Buffer.concat([
+      Buffer.from('{"instances": [[1, 2]], "id": "'),
+      Buffer.from([0xff]),
+      Buffer.from('"}'),
+    ]);
+
+    expect(readQuickRequest(body, taking({}))).toBeNull();
   });
 
   it.each([
