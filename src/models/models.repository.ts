@@ -6,6 +6,7 @@ import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { type ModelDoc, type ModelSummary, type RetentionSetting } from './model.doc';
 import { ModelNotFoundError } from './models.errors';
+import { type SortedSearch } from './sorted-search';
 import { hasRoomFor, type TagChange, tagUpdate, tooManyTags } from './tag-change';
 
 /** Which models to list. */
@@ -140,6 +141,15 @@ export class ModelsRepository {
       { $match: toQuery(filter, page.after) },
       { $sort: { createdAt: -1, _id: -1 } },
       { $limit: page.limit },
+    ]);
+  }
+
+  /** Models that are there, found and ordered in any way. */
+  async search({ conditions, sort, limit }: SortedSearch): Promise<ModelSummary[]> {
+    return await this.summaries([
+      { $match: { $and: [{ deleted: false }, ...conditions] } },
+      { $sort: sort },
+      { $limit: limit },
     ]);
   }
 

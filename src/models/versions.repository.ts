@@ -1,10 +1,18 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type ClientSession, type Collection, type Db, type Filter, type ObjectId } from 'mongodb';
+import {
+  type ClientSession,
+  type Collection,
+  type Db,
+  type Document,
+  type Filter,
+  type ObjectId,
+} from 'mongodb';
 
 import { DATABASE } from '../mongo/mongo.tokens';
 import { Schema } from '../mongo/schema';
 import { duplicateKeyIndex } from '../mongo/mongo-failure';
 import { VersionNotFoundError } from './models.errors';
+import { type SortedSearch } from './sorted-search';
 import { hasRoomFor, type TagChange, tagUpdate, tooManyTags } from './tag-change';
 import { neededBlobs, type VersionDoc, type VersionListing } from './version.doc';
 import {
@@ -152,6 +160,31 @@ export class VersionsRepository {
     return await this.versions
       .find({ _id: { $in: [...ids] }, state: { $nin: ['deleting', 'deleted'] } })
       .project<VersionListing>(WITHOUT_BYTES)
+      .toArray();
+  }
+
+  /**
+   * Versions of all models that are not gone, found and ordered in any way. What a document leaves
+   * out is filled in: the time of its last change, and its source by `sourceOf`, an expression.
+   */
+  async search(
+    { conditions, sort, limit }: SortedSearch,
+    sourceOf: Document,
+  ): Promise<VersionListing[]> {
+    return await this.versions
+      .aggregate<VersionListing>([
+        { $match: { state: { $nin: ['deleting', 'deleted'] } } },
+        { $project: WITHOUT_BYTES },
+        {
+          $set: {
+            updatedAt: { $ifNull: ['$updatedAt', '$readyAt', '$createdAt'] },
+            'origin.source': { $ifNull: ['$origin.source', sourceOf] },
+          },
+        },
+        { $match: conditions.length > 0 ? { $and: [...conditions] } : {} },
+        { $sort: sort },
+        { $limit: limit },
+      ])
       .toArray();
   }
 

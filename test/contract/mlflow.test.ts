@@ -522,6 +522,124 @@ describe('a version that is created', () => {
   });
 });
 
+describe('a search', () => {
+  beforeAll(async () => {
+    for (const [name, team] of [
+      ['find-c', 'x'],
+      ['find-a', 'x'],
+      ['find-b', 'y'],
+    ]) {
+      const tags = [{ key: 'my.team', value: team }];
+      await registry('POST', 'registered-models/create', { name, tags });
+    }
+    await registry('POST', 'registered-models/create', {
+      name: 'find-prompt',
+      tags: [{ key: 'mlflow.prompt.is_prompt', value: 'true' }],
+    });
+    for (const [name, run, at] of [
+      ['find-a', 'run-1', 1],
+      ['find-a', 'run-2', 2],
+      ['find-b', 'run-2', 3],
+    ] as const) {
+      await put(`find/${at}/note.txt`, Buffer.from(`note ${at}`));
+      const source = `mlflow-artifacts:/find/${at}`;
+      await created(name, source, { run_id: run, tags: [{ key: 'at', value: String(at) }] });
+    }
+    await settled('find-b', '1');
+    await settled('find-a', '2');
+  });
+  const models = async (filter: string, more: Record<string, unknown> = {}) => {
+    const fields = { filter, ...more };
+    const { body } = await registry('GET', 'registered-models/search', fields);
+    return (body.registered_models as { name: string }[]).map(({ name }) => name);
+  };
+  const versions = async (filter: string, more: Record<string, unknown> = {}) => {
+    const { body } = await registry('GET', 'model-versions/search', { filter, ...more });
+    return (body.model_versions as any[]).map(({ name, version }) => `${name}/${version}`);
+  };
+
+  it.each([
+    ["name LIKE 'find-%'", ['find-a', 'find-b', 'find-c', 'find-prompt']],
+    ["name ILIKE 'FIND-_'", ['find-a', 'find-b', 'find-c']],
+    ["name LIKE 'FIND-_'", []],
+    ["name != 'find-a' AND name LIKE 'find-_'", ['find-b', 'find-c']],
+    ["tags.`my.team` = 'x'", ['find-a', 'find-c']],
+    ["tag.my.team != 'x'", ['find-b']],
+    [
+      "name LIKE 'find-%' AND tag.`mlflow.prompt.is_prompt` != 'true'",
+      ['find-a', 'find-b', 'find-c'],
+    ],
+    ["tags.`mlflow.prompt.is_prompt` = 'true'", ['find-prompt']],
+    ["name LIKE 'find.a'", []],
+    ["name = '$name'", []],
+  ])('finds models by %s', async (filter, expected) => {
+    expect(await models(filter)).toEqual(expected);
+  });
+
+  it.each([
+    ["name = 'find-a'", ['find-a/2', 'find-a/1']],
+    ["run_id IN ('run-2', 'run-9')", ['find-a/2', 'find-b/1']],
+    ["run_id NOT IN ('run-2') AND name IN ('find-a')", ['find-a/1']],
+    ["source_path LIKE '%/find/3'", ['find-b/1']],
+    ["source_path = 'mlflow-artifacts:/registered-models/digits/1'", ['digits/1']],
+    ["tags.at = '2'", ['find-a/2']],
+    ["version_number > 1 AND name LIKE 'find-%'", ['find-a/2']],
+  ])('finds versions by %s', async (filter, expected) => {
+    expect(await versions(filter)).toEqual(expected);
+  });
+
+  it('gives the newest ready version along, and orders in any way', async () => {
+    const { body } = await registry('GET', 'registered-models/search', {
+      filter: "name LIKE 'find-_'",
+      order_by: 'creation_timestamp DESC',
+    });
+    const latest = (body.registered_models as any[]).map((model) => [
+      model.name,
+      model.latest_versions.map(({ version }: { version: string }) => version),
+    ]);
+    expect(latest).toEqual([
+      ['find-b', ['1']],
+      ['find-a', ['2']],
+      ['find-c', []],
+    ]);
+    const filter = "name LIKE 'find-%'";
+    expect(await versions(filter, { order_by: 'last_updated_timestamp ASC' })).toEqual([
+      'find-a/1',
+      'find-a/2',
+      'find-b/1',
+    ]);
+  });
+
+  it('goes on page by page, in an order of several fields, without gaps', async () => {
+    const asked = { filter: "name LIKE 'find-%'", max_results: 1 };
+    const url = new URL(`${service.url}/api/2.0/mlflow/model-versions/search`);
+    const order = ['version_number DESC', 'name'];
+    const found: string[] = [];
+    for (let token = ''; found.length < 9;) {
+      const query = new URLSearchParams({ ...asked, page_token: token } as any);
+      for (const by of order) query.append('order_by', by);
+      const { body } = await sendJson('GET', `${url.href}?${query.toString()}`);
+      for (const { name, version } of body.model_versions) found.push(`${name}/${version}`);
+      token = body.next_page_token ?? '';
+      if (token === '') break;
+    }
+    expect(found).toEqual(['find-a/2', 'find-a/1', 'find-b/1']);
+  });
+
+  it.each<Record<string, string | number>>([
+    { filter: 'name ~ 1' },
+    { filter: "nothing = 'a'" },
+    { order_by: 'nothing' },
+    { order_by: 'name SIDEWAYS' },
+    { max_results: 0 },
+    { max_results: 1001 },
+    { page_token: 'made-up' },
+  ])('refuses %j', async (fields) => {
+    const { status, body } = await registry('GET', 'registered-models/search', fields);
+    expect([status, body.error_code]).toEqual([400, 'INVALID_PARAMETER_VALUE']);
+  });
+});
+
 it('says that it knows no workspaces', async () => {
   const { status, body } = await sendJson('GET', `${service.url}/api/3.0/mlflow/server-info`);
   expect([status, body]).toEqual([200, { workspaces_enabled: false }]);

@@ -55,6 +55,10 @@ describe('the stock client of MLflow', () => {
       description: 'by the client',
       same: true,
       copy: ['stock-copy', '1', 'READY'],
+      models: [['stock', '1']],
+      versions: ['1'],
+      all: ['stock', 'stock-copy'],
+      bad: 'INVALID_PARAMETER_VALUE',
       missing: 'RESOURCE_DOES_NOT_EXIST',
       gone: 'RESOURCE_DOES_NOT_EXIST',
     });

@@ -60,6 +60,13 @@ said["same"] = files == tree(folder)
 copy = client.copy_model_version("models:/stock/1", "stock-copy")
 said["copy"] = [copy.name, copy.version, client.get_model_version("stock-copy", "1").status]
 
+found = client.search_registered_models("name LIKE 'sto%' AND tags.owner = 'me'")
+said["models"] = [[model.name, model.latest_versions[0].version] for model in found]
+found = client.search_model_versions("name = 'stock'", order_by=["version_number DESC"])
+said["versions"] = [version.version for version in found]
+said["all"] = sorted(model.name for model in mlflow.search_registered_models())
+said["bad"] = refused(lambda: client.search_model_versions("name ~ 'stock'"))
+
 said["missing"] = refused(lambda: client.get_registered_model("nobody"))
 client.delete_model_version("stock-copy", "1")
 client.delete_registered_model("stock-copy")

@@ -12,7 +12,7 @@ import { ApiTags } from '@nestjs/swagger';
 
 import { DeletionService } from '../../models/deletion.service';
 import { VersionNotReadyError } from '../../models/models.errors';
-import { type VersionOrigin } from '../../models/version.doc';
+import { type VersionListing, type VersionOrigin } from '../../models/version.doc';
 import { versionId, VersionsRepository } from '../../models/versions.repository';
 import { afterLoads } from './after-loads';
 import { MlflowErrorFilter } from './mlflow-error.filter';
@@ -21,8 +21,15 @@ import { NotImplementedError } from './mlflow.errors';
 import { MOVED_BY_MLFLOW } from './registered-models.controller';
 import { type ModelVersionAnswer, toModelVersion } from './registry-answer';
 import { RegistrationService } from './registration.service';
+import { RegistrySearch, VERSIONS } from './registry-search';
 import { Fields, RequestFields } from './request-fields';
-import { versionUri } from './version-uri';
+import { ARTIFACT_SCHEME, VERSIONS_FOLDER, versionUri } from './version-uri';
+
+/** What one answer holds at most; more goes on by its token. */
+const MAX_PAGE = 10_000;
+
+/** The source of a version that came by another way, from `<model>/<version>`. */
+const SOURCE_BY_ID = { $concat: [`${ARTIFACT_SCHEME}/${VERSIONS_FOLDER}/`, '$_id'] };
 
 type Empty = Record<string, never>;
 
@@ -67,6 +74,23 @@ export class ModelVersionsController {
   async get(@Fields() fields: RequestFields): Promise<{ model_version: ModelVersionAnswer }> {
     const doc = await this.versions.get(fields.model(), fields.version());
     return { model_version: toModelVersion(doc) };
+  }
+
+  @Get('search')
+  @describeMlflow('Search versions of all models', [
+    'filter',
+    'max_results',
+    'order_by',
+    'page_token',
+  ])
+  async search(
+    @Fields() fields: RequestFields,
+  ): Promise<{ model_versions: ModelVersionAnswer[]; next_page_token?: string }> {
+    const wanted = fields.wholeNumber('max_results', MAX_PAGE, 200_000);
+    const search = new RegistrySearch(fields, VERSIONS, Math.min(wanted, MAX_PAGE));
+    const found = await this.versions.search(search.query(), SOURCE_BY_ID);
+    const { items, ...next } = search.page(found, versionKey);
+    return { model_versions: items.map(toModelVersion), ...next };
   }
 
   @Patch('update')
@@ -140,4 +164,17 @@ function readOrigin(fields: RequestFields): VersionOrigin {
     ...(runLink ? { runLink } : {}),
     ...(modelId ? { modelId } : {}),
   };
+}
+
+function versionKey(doc: VersionListing, field: string): string | number {
+  switch (field) {
+    case 'version_number':
+      return doc.version;
+    case 'creation_timestamp':
+      return doc.createdAt.getTime();
+    case 'last_updated_timestamp':
+      return (doc.updatedAt ?? doc.createdAt).getTime();
+    default:
+      return doc.model;
+  }
 }

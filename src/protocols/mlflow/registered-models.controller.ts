@@ -1,8 +1,11 @@
+import assert from 'node:assert';
+
 import { Controller, Delete, Get, HttpCode, Patch, Post, UseFilters } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 
 import { AliasesService } from '../../models/aliases.service';
 import { DeletionService } from '../../models/deletion.service';
+import { type ModelSummary } from '../../models/model.doc';
 import { VersionNotFoundError } from '../../models/models.errors';
 import { ModelsRepository } from '../../models/models.repository';
 import { versionId, VersionsRepository } from '../../models/versions.repository';
@@ -16,6 +19,7 @@ import {
   toModelVersion,
   toRegisteredModel,
 } from './registry-answer';
+import { MODELS, RegistrySearch } from './registry-search';
 import { Fields, isLatest, RequestFields } from './request-fields';
 
 /** How moves of aliases that come by this protocol read in their history. */
@@ -53,6 +57,17 @@ export class RegisteredModelsController {
   @describeMlflow('Show a registered model', ['name'])
   async get(@Fields() fields: RequestFields): Promise<{ registered_model: RegisteredModelAnswer }> {
     return await this.shown(fields.model());
+  }
+
+  @Get('search')
+  @describeMlflow('Search models', ['filter', 'max_results', 'order_by', 'page_token'])
+  async search(
+    @Fields() fields: RequestFields,
+  ): Promise<{ registered_models: RegisteredModelAnswer[]; next_page_token?: string }> {
+    const search = new RegistrySearch(fields, MODELS, fields.wholeNumber('max_results', 100, 1000));
+    const found = await this.models.search(search.query());
+    const { items, ...next } = search.page(found, modelKey);
+    return { registered_models: await this.withLatest(items), ...next };
   }
 
   @Patch('update')
@@ -166,9 +181,27 @@ export class RegisteredModelsController {
 
   private async shown(name: string): Promise<{ registered_model: RegisteredModelAnswer }> {
     const summary = await this.models.getSummary(name);
-    const { latestReady } = summary;
-    const ids = latestReady === null ? [] : [versionId(name, latestReady)];
-    const [latest] = await this.versions.findListings(ids);
-    return { registered_model: toRegisteredModel(summary, latest) };
+    const [shown] = await this.withLatest([summary]);
+    assert(shown, 'one for each');
+    return { registered_model: shown };
+  }
+
+  /** Each with its newest ready version; those are looked up together. */
+  private async withLatest(summaries: readonly ModelSummary[]): Promise<RegisteredModelAnswer[]> {
+    const idOf = ({ _id, latestReady }: ModelSummary): string => versionId(_id, latestReady ?? 0);
+    const found = await this.versions.findListings(summaries.map(idOf));
+    const latest = new Map(found.map((doc) => [doc._id, doc]));
+    return summaries.map((summary) => toRegisteredModel(summary, latest.get(idOf(summary))));
+  }
+}
+
+function modelKey({ _id, createdAt, updatedAt }: ModelSummary, field: string): string | number {
+  switch (field) {
+    case 'creation_timestamp':
+      return createdAt.getTime();
+    case 'last_updated_timestamp':
+      return updatedAt.getTime();
+    default:
+      return _id;
   }
 }
