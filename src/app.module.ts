@@ -25,6 +25,7 @@ import { type Schema } from './mongo/schema';
 import { PredictionsModule } from './predictions/predictions.module';
 import { ImageModule } from './protocols/image/image.module';
 import { MlflowModule } from './protocols/mlflow/mlflow.module';
+import { OipModule } from './protocols/oip/oip.module';
 import { QualityModule } from './quality/quality.module';
 import { ReplayService } from './quality/replay.service';
 import { ModelRuntime } from './runtime/model-runtime.service';
@@ -85,6 +86,7 @@ export class AppModule implements NestModule {
         QualityModule,
         ImageModule,
         MlflowModule,
+        OipModule,
         HealthModule,
       ],
       providers: [{ provide: APP_FILTER, useExisting: ErrorFilter }],
@@ -95,6 +97,13 @@ export class AppModule implements NestModule {
     consumer.apply(requestId).forRoutes('{*path}');
     consumer
       .apply(RequireDatabase)
-      .forRoutes('api/{*path}', 'prediction', 'prediction/{*path}', 'predictions');
+      .forRoutes(
+        'api/{*path}',
+        'prediction',
+        'prediction/{*path}',
+        'predictions',
+        'v2/models/{*path}',
+        'v2/repository/{*path}',
+      );
   }
 }

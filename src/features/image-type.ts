@@ -18,14 +18,23 @@ const BEGINNINGS: readonly (readonly [ImageType, RegExp])[] = [
  * @throws NotAnImageError
  */
 export function imageTypeOf(bytes: Uint8Array, subject = 'The image'): ImageType {
-  const beginning = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 16));
-  const text = beginning.toString('latin1');
-  const found = BEGINNINGS.find(([, pattern]) => pattern.test(text));
+  const found = findType(bytes);
   if (!found) {
     throw new NotAnImageError(
       `${subject} is neither JPEG nor PNG, WebP or GIF, whatever its name and type say`,
       { accepted: IMAGE_TYPES },
     );
   }
-  return found[0];
+  return found;
+}
+
+/** Whether the bytes begin as an image does that is taken here. */
+export function isImage(bytes: Uint8Array): boolean {
+  return findType(bytes) !== null;
+}
+
+function findType(bytes: Uint8Array): ImageType | null {
+  const beginning = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 16));
+  const text = beginning.toString('latin1');
+  return BEGINNINGS.find(([, pattern]) => pattern.test(text))?.[0] ?? null;
 }

@@ -21,6 +21,7 @@ export function serveOpenApi(app: INestApplication): void {
     .addTag('jobs', 'Work that goes on behind a request')
     .addTag('image service', 'One image in, its class out')
     .addTag('mlflow', 'The same models, versions and aliases for clients of MLflow')
+    .addTag('open inference protocol', 'Open Inference Protocol v2, as Triton and KServe have it')
     .addTag('runtime', 'What is in memory')
     .addTag('operations', 'Health')
     .build();

@@ -62,30 +62,60 @@ export async function readBody(
 ): Promise<Buffer> {
   assertAnnouncedLength(request, maxBytes);
   assertPlainEncoding(request);
+  return await receiveBody(request, maxBytes, room);
+}
+
+/** `readBody` for a body whose `Content-Encoding` is undone elsewhere: it comes packed as it is. */
+export async function readPackedBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  assertAnnouncedLength(request, maxBytes);
+  assertPlainTransfer(request);
+  return await receiveBody(request, maxBytes, 0);
+}
+
+async function receiveBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  room: number,
+): Promise<Buffer> {
   const whole = takeArrived(request, maxBytes);
-  if (whole) return room > 0 ? withRoom(whole, room) : whole;
+  if (whole) return withRoom(whole, room);
   const reserved = Number(request.headers['content-length'] ?? maxBytes);
-  if (bytesUnderWay > 0 && bytesUnderWay + reserved > MAX_BYTES_UNDER_WAY) {
+  return await holdBytes(reserved, async () => {
+    const late = setTimeout(() => {
+      request.destroy(new BodyIncompleteError('The body took too long to arrive'));
+    }, BODY_DEADLINE_MS);
+    try {
+      const announced = request.headers['content-length'];
+      const isLarge = announced !== undefined && reserved > PIECE_BYTES;
+      if (isLarge) {
+        return await fill(request, Buffer.allocUnsafeSlow(room + reserved).subarray(room));
+      }
+      return withRoom(await collect(request, maxBytes), room);
+    } catch (cause) {
+      if (cause instanceof StoreError) throw cause;
+      throw new BodyIncompleteError('The request ended before its body did', {}, { cause });
+    } finally {
+      clearTimeout(late);
+    }
+  });
+}
+
+/**
+ * Counts memory for bodies while work goes on that fills it.
+ *
+ * @throws BodiesOverloadedError when others hold too much of it
+ */
+export async function holdBytes<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+  if (bytesUnderWay > 0 && bytesUnderWay + bytes > MAX_BYTES_UNDER_WAY) {
     throw new BodiesOverloadedError('Too many large bodies are being sent at once; try again', {
       retryAfterSeconds: 1,
     });
   }
-  bytesUnderWay += reserved;
-  const late = setTimeout(() => {
-    request.destroy(new BodyIncompleteError('The body took too long to arrive'));
-  }, BODY_DEADLINE_MS);
+  bytesUnderWay += bytes;
   try {
-    const announced = request.headers['content-length'];
-    const isLarge = announced !== undefined && reserved > PIECE_BYTES;
-    if (isLarge) return await fill(request, Buffer.allocUnsafeSlow(room + reserved).subarray(room));
-    const body = await collect(request, maxBytes);
-    return room > 0 ? withRoom(body, room) : body;
-  } catch (cause) {
-    if (cause instanceof StoreError) throw cause;
-    throw new BodyIncompleteError('The request ended before its body did', {}, { cause });
+    return await work();
   } finally {
-    clearTimeout(late);
-    bytesUnderWay -= reserved;
+    bytesUnderWay -= bytes;
   }
 }
 
@@ -140,7 +170,9 @@ async function collect(request: IncomingMessage, maxBytes: number): Promise<Buff
   });
 }
 
-function withRoom(body: Buffer, room: number): Buffer {
+/** The body behind so many free bytes of the same memory, where any were asked for. */
+export function withRoom(body: Buffer, room: number): Buffer {
+  if (room === 0) return body;
   const whole = Buffer.allocUnsafeSlow(room + body.length);
   whole.set(body, room);
   return whole.subarray(room);
@@ -209,13 +241,18 @@ function isUtf8(contentType: string): boolean {
 }
 
 /** @throws UnsupportedMediaTypeError for a compressed body: its size would only be known when it is too late */
-function assertPlainEncoding({ headers }: IncomingMessage): void {
+function assertPlainEncoding({ headers }: Pick<IncomingMessage, 'headers'>): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
     throw new UnsupportedMediaTypeError('Send the body without a Content-Encoding', {
       contentEncoding: encoding.slice(0, 120),
     });
   }
+  assertPlainTransfer({ headers });
+}
+
+/** @throws UnsupportedMediaTypeError */
+function assertPlainTransfer({ headers }: Pick<IncomingMessage, 'headers'>): void {
   // Node's parser undoes `chunked` and hands over what else there is as it came.
   const transfer = headers['transfer-encoding'] ?? 'chunked';
   if (transfer.toLowerCase() !== 'chunked') {
@@ -225,7 +262,7 @@ function assertPlainEncoding({ headers }: IncomingMessage): void {
   }
 }
 
-function tooLarge(maxBytes: number): BodyTooLargeError {
+export function tooLarge(maxBytes: number): BodyTooLargeError {
   return new BodyTooLargeError(`The body is larger than the ${maxBytes} bytes this route takes`, {
     maxBytes,
   });

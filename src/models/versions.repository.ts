@@ -206,6 +206,15 @@ export class VersionsRepository {
   }
 
   /** The newest version of a model whose bytes were proven. */
+  /** The numbers of a model's ready versions, newest first. */
+  async listReadyNumbers(model: string): Promise<number[]> {
+    const found = this.versions
+      .find({ model, state: 'ready' })
+      .project<Pick<VersionDoc, 'version'>>({ _id: 0, version: 1 })
+      .sort({ version: -1 });
+    return (await found.toArray()).map(({ version }) => version);
+  }
+
   async findNewestReady(model: string): Promise<VersionDoc | null> {
     return await this.versions.findOne({ model, state: 'ready' }, { sort: { version: -1 } });
   }

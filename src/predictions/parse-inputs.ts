@@ -52,39 +52,55 @@ export function parseColumns(inputs: unknown, { inputs: specs }: Signature): Par
   const faults = new FaultList();
   const values = readValues(inputs, specs, 'inputs', faults);
   const bare = !isObject(inputs);
+  const pathOf = (name: string): string => (bare ? 'inputs' : memberPath('inputs', name));
   const tensors: [string, Tensor][] = [];
-  let rows: { readonly count: number; readonly of: string } | undefined;
   for (const spec of specs) {
     if (!values.has(spec.name)) continue;
-    const root = bare ? 'inputs' : memberPath('inputs', spec.name);
+    const root = pathOf(spec.name);
     const tensor = parseTensor(
       values.get(spec.name),
       spec,
       (indices) => indexPath(root, indices),
       faults,
     );
-    if (!tensor) continue;
-    tensors.push([spec.name, tensor]);
-    if (spec.shape[0] !== -1) continue;
-    const first = (rows ??= { count: tensor.shape[0] ?? 1, of: spec.name });
+    if (tensor) tensors.push([spec.name, tensor]);
+  }
+  const parsed = Object.fromEntries(tensors);
+  const rows = countRows(parsed, specs, pathOf, faults);
+  faults.throwIfAny(specs);
+  return { inputs: parsed, rows };
+}
+
+/**
+ * How many examples whole tensors hold; a fault where they disagree or are more than are taken.
+ *
+ * @param pathOf says where the caller sent an input
+ */
+export function countRows(
+  inputs: NamedTensors,
+  specs: readonly TensorSpec[],
+  pathOf: (name: string) => string,
+  faults: FaultList,
+): number {
+  let rows: { readonly count: number; readonly of: string } | undefined;
+  for (const { name, shape } of specs) {
+    const tensor = inputs[name];
+    if (!tensor || shape[0] !== -1) continue;
     const count = tensor.shape[0] ?? 1;
+    const first = (rows ??= { count, of: name });
     if (count !== first.count) {
       faults.add(
-        () => root,
+        () => pathOf(name),
         () => `has ${count} rows, but ${first.of} has ${first.count}`,
       );
     } else if (count > MAX_ROWS) {
       faults.add(
-        () => root,
+        () => pathOf(name),
         () => `has ${count} rows, at most ${MAX_ROWS} are taken at once`,
       );
     }
   }
-  faults.throwIfAny(specs);
-  return {
-    inputs: Object.fromEntries(tensors),
-    rows: rows?.count ?? tensors[0]?.[1].shape[0] ?? 1,
-  };
+  return rows?.count ?? Object.values(inputs)[0]?.shape[0] ?? 1;
 }
 
 function checkRows(instances: unknown, faults: FaultList): instances is readonly unknown[] {

@@ -9,7 +9,7 @@ const FLOAT32_LIMIT = 3.4028235677973366e38;
 /** As well, in float16. */
 const FLOAT16_LIMIT = 65_520;
 const DIGITS = /^(?:0|-?[1-9][0-9]{0,18})$/;
-const MAX_STRING_BYTES = 1024 * 1024;
+export const MAX_STRING_BYTES = 1024 * 1024;
 
 /** Numbers that JSON cannot write, as the native API spells them. */
 export const ODD_FLOATS: Readonly<Record<string, number>> = {

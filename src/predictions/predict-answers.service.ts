@@ -113,7 +113,10 @@ export class PredictAnswers {
 }
 
 /** What of an answer stands in its headers, too. */
-export function headersOf({ predictionId, version }: PredictAnswer): Record<string, string> {
+export function headersOf({
+  predictionId,
+  version,
+}: Pick<PredictAnswer, 'predictionId' | 'version'>): Record<string, string> {
   return { 'Gridstow-Prediction-Id': predictionId, 'Gridstow-Version': String(version) };
 }
 

@@ -5,22 +5,10 @@ import { type Request } from 'express';
 import { DTYPE_BYTES, elementCount, type Signature, type TensorSpec } from '../common/tensor';
 import { mediaTypeOf } from '../http/media-type';
 import { readQuery, text } from '../http/query';
-import { putBefore } from '../http/raw-body';
 import { FaultList } from './fault-list';
 import { MAX_ROWS } from './parse-inputs';
 import { type PredictRequest } from './predict-request';
-import { laidOutInput } from './prediction-input';
-import { type TensorHeader } from './prediction.doc';
-import { encodeFileHeader } from './tensor-file';
-
-/** Smaller bodies are copied and hashed faster than the event loop turns. */
-export const INLINE_RAW_BYTES = 256 * 1024;
-
-/**
- * Free memory before a larger body, for the head of the file that it is stored as. A multiple of
- * what numbers are aligned to; no name of a tensor is nearly as long.
- */
-export const HEAD_ROOM_BYTES = 4096;
+import { laidOutInput, layOut } from './prediction-input';
 
 /** What stands in the query beside a body of raw numbers. */
 export interface RawTensorQuery {
@@ -73,7 +61,7 @@ export function readRawTensor(
   faults.throwIfAny(specs);
   const { name = '', dtype = 'float32' } = spec ?? {};
   const inputs = { [name]: { dtype, shape, data: body } };
-  const content = layOut({ name, dtype, shape }, body);
+  const content = layOut([{ name, dtype, shape }], body);
   return {
     inputs,
     ...(content ? { makeInput: async () => await laidOutInput(inputs, content) } : {}),
@@ -82,12 +70,6 @@ export function readRawTensor(
     ...(id === undefined ? {} : { callerId: id }),
     tags: {},
   };
-}
-
-/** The body as it will be stored, where it came with room for what belongs before it. */
-function layOut(tensor: TensorHeader, body: Buffer): Buffer | null {
-  const head = body.length > INLINE_RAW_BYTES ? encodeFileHeader([tensor]) : null;
-  return head && head.length <= HEAD_ROOM_BYTES ? putBefore(body, head) : null;
 }
 
 /** The shape that the length of the body gives. */
@@ -120,7 +102,7 @@ const WORD_BYTES = 4;
 const NOT_BOOLEAN = 0xfefefefe;
 
 /** Four at a time: one by one, a large body would hold up everybody else. */
-function isBooleans(body: Buffer): boolean {
+export function isBooleans(body: Buffer): boolean {
   const { buffer, byteOffset, length } = body;
   const lead = Math.min(length, -byteOffset & (WORD_BYTES - 1));
   const words = Math.floor((length - lead) / WORD_BYTES);

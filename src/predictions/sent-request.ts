@@ -4,7 +4,8 @@ import { type IncomingMessage } from 'node:http';
 
 import { readBody } from '../http/raw-body';
 import { bringsImages, type ImageRequest, readImageRequest } from './image-request';
-import { bringsRawTensor, HEAD_ROOM_BYTES, INLINE_RAW_BYTES } from './raw-tensor';
+import { HEAD_ROOM_BYTES, INLINE_RAW_BYTES } from './prediction-input';
+import { bringsRawTensor } from './raw-tensor';
 
 /** A request whose body has arrived, and was not looked into yet. */
 export type SentRequest =

@@ -1,6 +1,7 @@
 import { type TensorSpec } from '../../../src/common/tensor';
 import { digestInTurns, digestOf, tensorInput } from '../../../src/predictions/prediction-input';
-import { HEAD_ROOM_BYTES, readRawTensor } from '../../../src/predictions/raw-tensor';
+import { HEAD_ROOM_BYTES } from '../../../src/predictions/prediction-input';
+import { readRawTensor } from '../../../src/predictions/raw-tensor';
 
 const image: TensorSpec = { name: 'x', dtype: 'float32', shape: [-1, 2, 3] };
 const read = (bytes: number, specs: readonly TensorSpec[] = [image], input?: string) =>

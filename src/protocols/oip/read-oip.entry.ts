@@ -1,0 +1,5 @@
+import { readBodies } from '../../predictions/read-bodies';
+import { readOip } from './read-oip';
+
+// A thread of OipReader.
+readBodies(readOip);
