@@ -26,6 +26,7 @@ import { PredictionsModule } from './predictions/predictions.module';
 import { ImageModule } from './protocols/image/image.module';
 import { MlflowModule } from './protocols/mlflow/mlflow.module';
 import { OipModule } from './protocols/oip/oip.module';
+import { TfServingModule } from './protocols/tfserving/tfserving.module';
 import { QualityModule } from './quality/quality.module';
 import { ReplayService } from './quality/replay.service';
 import { ModelRuntime } from './runtime/model-runtime.service';
@@ -87,6 +88,7 @@ export class AppModule implements NestModule {
         ImageModule,
         MlflowModule,
         OipModule,
+        TfServingModule,
         HealthModule,
       ],
       providers: [{ provide: APP_FILTER, useExisting: ErrorFilter }],

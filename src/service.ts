@@ -13,6 +13,7 @@ import { ConfigError } from './config/config.errors';
 import { IdempotencyRepository } from './http/idempotency.repository';
 import { drain } from './drain';
 import { createLogger, FrameworkLogger, type Logger } from './http/logger';
+import { type Lane } from './http/lane';
 import { serveOpenApi } from './http/openapi';
 import { guardServer } from './http/server-edge';
 import { cutSlowReaders } from './http/slow-readers';
@@ -27,6 +28,8 @@ import { Schema } from './mongo/schema';
 import { PredictLane } from './predictions/predict-lane.service';
 import { Retention } from './predictions/retention.service';
 import { StagedArtifactsStore } from './protocols/mlflow/staged-artifacts.store';
+import { TF_SERVING_ROUTES } from './protocols/tfserving/tfserving.docs';
+import { TfServingLane } from './protocols/tfserving/tfserving.lane';
 import { ModelRuntime } from './runtime/model-runtime.service';
 
 /** An upload may take this long; everything else is over sooner by itself. */
@@ -123,7 +126,7 @@ async function startApp(
     app.disable('x-powered-by');
     app.set('query parser', 'simple');
     app.set('etag', false);
-    serveOpenApi(app);
+    serveOpenApi(app, [TF_SERVING_ROUTES]);
     await app.init();
     await database.start();
     // Nobody else writes to an embedded database, so before the first request every upload in it
@@ -133,7 +136,7 @@ async function startApp(
       await app.get(IdempotencyRepository).releaseAll();
       await app.get(VersionLeasesRepository).releaseAll();
     }
-    takeFirst(app.getHttpServer(), app.get(PredictLane));
+    takeFirst(app.getHttpServer(), [app.get(PredictLane), app.get(TfServingLane)]);
     cutSlowReaders(app.getHttpServer(), config.sendTimeoutMs, (address) => {
       logger.warn({ address }, 'cut off a client that hardly took its answer');
     });
@@ -148,13 +151,14 @@ async function startApp(
   }
 }
 
-/** Asks the lane about every request before the framework gets it. */
-function takeFirst(server: Server, lane: PredictLane): void {
+/** Asks the lanes about every request before the framework gets it. */
+function takeFirst(server: Server, lanes: readonly Lane[]): void {
   const [framework] = server.listeners('request') as RequestListener[];
   assert(framework, 'the framework listens to its server from the start');
   server.off('request', framework);
   server.on('request', (request, response) => {
-    if (!lane.take(request, response)) framework(request, response);
+    if (lanes.some((lane) => lane.take(request, response))) return;
+    framework(request, response);
   });
 }
 

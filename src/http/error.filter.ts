@@ -48,10 +48,16 @@ export interface ErrorBody {
   readonly requestId: string;
 }
 
+/** The status and the body of an error in another protocol. */
+export type ForeignWords = (error: StoreError) => {
+  readonly status: number;
+  readonly body: object;
+};
+
 /** An answer that refuses, with the headers that belong to it. */
 interface Refusal {
   readonly status: number;
-  readonly body: ErrorBody;
+  readonly body: object;
   readonly retryAfterSeconds?: number;
   readonly allow?: string;
 }
@@ -76,9 +82,14 @@ export class ErrorFilter implements ExceptionFilter {
     );
   }
 
-  /** The same for what was thrown outside of the framework. */
-  refuse(thrown: unknown, request: IncomingMessage, response: ServerResponse): void {
-    this.send(thrown, request, response, (requestId) => this.describe(thrown, requestId));
+  /** The same for what was thrown outside of the framework; in other words, but for defects. */
+  refuse(
+    thrown: unknown,
+    request: IncomingMessage,
+    response: ServerResponse,
+    words?: ForeignWords,
+  ): void {
+    this.send(thrown, request, response, (requestId) => this.describe(thrown, requestId, words));
   }
 
   private send(
@@ -108,17 +119,17 @@ export class ErrorFilter implements ExceptionFilter {
     sendRefusal(request, response, status, body);
   }
 
-  private describe(thrown: unknown, requestId: string): Refusal {
+  private describe(thrown: unknown, requestId: string, words?: ForeignWords): Refusal {
     const error = thrown instanceof StoreError ? thrown : asStoreError(thrown);
     if (error) {
-      const status = HTTP_STATUS[error.kind];
+      const { status, body } = words?.(error) ?? nativeWords(error, requestId);
       if (status >= 500) {
         this.logger.warn({ requestId, code: error.code, cause: causeOf(error) }, error.message);
       }
       const { retryAfterSeconds } = error.details;
       return {
         status,
-        body: { error: error.message, code: error.code, details: error.details, requestId },
+        body,
         ...(typeof retryAfterSeconds === 'number'
           ? { retryAfterSeconds }
           : status === 503 || status === 429
@@ -134,9 +145,16 @@ export class ErrorFilter implements ExceptionFilter {
         code: 'internal_error',
         details: {},
         requestId,
-      },
+      } satisfies ErrorBody,
     };
   }
+}
+
+function nativeWords(
+  { kind, message, code, details }: StoreError,
+  requestId: string,
+): { readonly status: number; readonly body: ErrorBody } {
+  return { status: HTTP_STATUS[kind], body: { error: message, code, details, requestId } };
 }
 
 /** What the framework itself refuses: unknown routes, above all. */

@@ -1,10 +1,16 @@
 import { type INestApplication } from '@nestjs/common';
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 
 import { SERVICE_VERSION } from '../common/service-version';
 
+/** Routes that no controller declares, under a heading of their own. */
+export interface DocumentedRoutes {
+  readonly tag: { readonly name: string; readonly description: string };
+  readonly paths: OpenAPIObject['paths'];
+}
+
 /** Serves the API's description at `/api/openapi.json` and as pages at `/api/docs`. */
-export function serveOpenApi(app: INestApplication): void {
+export function serveOpenApi(app: INestApplication, others: readonly DocumentedRoutes[]): void {
   const outline = new DocumentBuilder()
     .setTitle('Gridstow')
     .setDescription(
@@ -26,5 +32,9 @@ export function serveOpenApi(app: INestApplication): void {
     .addTag('operations', 'Health')
     .build();
   const document = SwaggerModule.createDocument(app, outline);
+  for (const { tag, paths } of others) {
+    document.tags?.push(tag);
+    Object.assign(document.paths, paths);
+  }
   SwaggerModule.setup('api/docs', app, document, { jsonDocumentUrl: 'api/openapi.json' });
 }

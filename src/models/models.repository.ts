@@ -116,6 +116,12 @@ export class ModelsRepository {
     return await this.models.findOne({ _id: model, deleted: false });
   }
 
+  /** Every name, in order. */
+  async listNames(): Promise<string[]> {
+    const docs = await this.models.find({ deleted: false }, { projection: { _id: 1 } }).toArray();
+    return docs.map(({ _id }) => _id).sort();
+  }
+
   /** @throws ModelNotFoundError */
   async assertExists(model: string): Promise<void> {
     const filter = { _id: model, deleted: false };

@@ -39,6 +39,9 @@ export interface VersionFilter {
   readonly since?: Date;
 }
 
+/** A version without all that it is made of. */
+export type VersionFate = Pick<VersionDoc, 'version' | 'state' | 'format' | 'failure'>;
+
 /** E.g. `accuracy>=0.9`. */
 export interface MetricCondition {
   readonly name: string;
@@ -185,6 +188,21 @@ export class VersionsRepository {
         { $sort: sort },
         { $limit: limit },
       ])
+      .toArray();
+  }
+
+  /** What became of each version that was not deleted, newest first; of one where it is named. */
+  async listFates(model: string, version?: number): Promise<VersionFate[]> {
+    return await this.versions
+      .find(
+        {
+          model,
+          ...(version === undefined ? {} : { version }),
+          state: { $nin: ['deleting', 'deleted'] },
+        },
+        { projection: { _id: 0, version: 1, state: 1, format: 1, failure: 1 } },
+      )
+      .sort({ version: -1 })
       .toArray();
   }
 

@@ -1,6 +1,7 @@
 import { type NamedTensors, type Signature, type Tensor, type TensorSpec } from '../common/tensor';
 import { FaultList } from './fault-list';
 import { indexPath, memberPath } from './input-path';
+import { NATIVE_ELEMENTS } from './native-elements';
 import { describeSpec, parseTensor } from './parse-tensor';
 
 /** More rows than this are a job for several requests: their outputs have to fit memory, too. */
@@ -34,7 +35,7 @@ export function parseRows(instances: unknown, { inputs: specs }: Signature): Par
         );
         continue;
       }
-      const tensor = parseTensor(values.list, spec, values.pathOf, faults);
+      const tensor = parseTensor(values.list, spec, values.pathOf, faults, NATIVE_ELEMENTS);
       if (tensor) tensors.push([spec.name, tensor]);
     }
   }
@@ -62,6 +63,7 @@ export function parseColumns(inputs: unknown, { inputs: specs }: Signature): Par
       spec,
       (indices) => indexPath(root, indices),
       faults,
+      NATIVE_ELEMENTS,
     );
     if (tensor) tensors.push([spec.name, tensor]);
   }

@@ -10,6 +10,7 @@ import { isAlias, isModelName } from '../common/model-ref';
 import { parseTime } from '../common/time';
 import { FaultList } from './fault-list';
 import { type Truth } from './feedback.doc';
+import { NATIVE_ELEMENTS } from './native-elements';
 import { parseTensor } from './parse-tensor';
 import { parseTruth } from './parse-feedback';
 import { isCallerId } from './predict-request';
@@ -168,7 +169,13 @@ function readData(tensor: MemberReader, dtype: DType, shape: readonly number[]):
   }
   if (count === 0) return new Uint8Array(0);
   const faults = new FaultList();
-  const flat = parseTensor(values, { name: '', dtype, shape: [count] }, () => '', faults);
+  const flat = parseTensor(
+    values,
+    { name: '', dtype, shape: [count] },
+    () => '',
+    faults,
+    NATIVE_ELEMENTS,
+  );
   if (!flat) tensor.fault('values', `must be ${dtype}`);
   return flat?.data ?? new Uint8Array(0);
 }

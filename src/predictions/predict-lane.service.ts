@@ -5,6 +5,7 @@ import { Inject, Injectable } from '@nestjs/common';
 
 import { type ModelRef, parseModelName, parseModelRef, parseVersion } from '../common/model-ref';
 import { ErrorFilter } from '../http/error.filter';
+import { type Lane } from '../http/lane';
 import { LOGGER, type Logger } from '../http/logger';
 import { giveRequestId } from '../http/request-id';
 import { sendJson } from '../http/send-json';
@@ -34,7 +35,7 @@ interface Taken {
  * with escapes. What comes out is the same: status, headers, errors, metrics.
  */
 @Injectable()
-export class PredictLane {
+export class PredictLane implements Lane {
   constructor(
     private readonly answers: PredictAnswers,
     private readonly database: DatabaseService,
@@ -43,7 +44,6 @@ export class PredictLane {
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  /** Answers the request if it goes this way. @returns whether it does */
   take(request: IncomingMessage, response: ServerResponse): boolean {
     const taken = understand(request);
     if (!taken) return false;

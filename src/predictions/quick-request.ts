@@ -2,7 +2,8 @@ import { StoreError } from '../common/errors';
 import { type Signature } from '../common/tensor';
 import { parseStrictJson } from '../http/strict-json';
 import { readNumberLists } from './number-lists';
-import { MAX_ROWS } from './parse-inputs';
+import { type PredictForm } from './outputs-json';
+import { MAX_ROWS, type ParsedInputs } from './parse-inputs';
 import { type PredictRequest, readOptions } from './predict-request';
 
 /** A body whose first key is that of the inputs. */
@@ -24,7 +25,27 @@ const TAIL_BYTES = 4096;
  * @returns null for any other body, sound or not
  * @throws InvalidInputError for id and tags that `readRequest` would refuse, too
  */
-export function readQuickRequest(body: Buffer, { inputs }: Signature): PredictRequest | null {
+export function readQuickRequest(body: Buffer, signature: Signature): PredictRequest | null {
+  const quick = readQuickInputs(body, signature);
+  if (!quick) return null;
+  const { others, ...request } = quick;
+  const { id, tags } = readOptions(others);
+  return { ...request, callerId: id, tags: tags ?? {} };
+}
+
+/** Inputs that were read, and what the body says behind them. */
+export interface QuickInputs extends ParsedInputs {
+  readonly form: PredictForm;
+  readonly others: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads a body that begins with the numbers of one float32 input, under the key `instances` or
+ * `inputs`, as every protocol that has these keys understands them.
+ *
+ * @returns null for any other body, sound or not
+ */
+export function readQuickInputs(body: Buffer, { inputs }: Signature): QuickInputs | null {
   const [spec] = inputs;
   if (!spec || inputs.length > 1 || spec.dtype !== 'float32' || spec.shape[0] !== -1) return null;
   const head = HEAD.exec(body.toString('latin1', 0, HEAD_BYTES));
@@ -32,15 +53,13 @@ export function readQuickRequest(body: Buffer, { inputs }: Signature): PredictRe
   const lists = readNumberLists(body, head[0].length, spec.shape);
   if (!lists) return null;
   const [rows = 0] = lists.shape;
-  const sent = readTail(body.subarray(lists.end));
-  if (!sent || rows > MAX_ROWS) return null;
-  const { id, tags } = readOptions(sent);
+  const others = readTail(body.subarray(lists.end));
+  if (!others || rows > MAX_ROWS) return null;
   return {
     inputs: { [spec.name]: { dtype: 'float32', shape: lists.shape, data: lists.data } },
     rows,
     form: head[1] === 'instances' ? 'rows' : 'columns',
-    callerId: id,
-    tags: tags ?? {},
+    others,
   };
 }
 

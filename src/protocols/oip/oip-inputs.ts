@@ -4,7 +4,8 @@ import { elementCount, type Tensor, type TensorSpec } from '../../common/tensor'
 import { valuesOf } from '../../common/tensor-values';
 import { type FaultList } from '../../predictions/fault-list';
 import { indexPath } from '../../predictions/input-path';
-import { describeSpec, MAX_STRING_BYTES, parseTensor } from '../../predictions/parse-tensor';
+import { MAX_STRING_BYTES, NATIVE_ELEMENTS } from '../../predictions/native-elements';
+import { describeSpec, parseTensor } from '../../predictions/parse-tensor';
 import { isBooleans } from '../../predictions/raw-tensor';
 import { replaceLong } from './exact-json';
 import {
@@ -146,7 +147,7 @@ export function readListed({ sent, spec, path }: Addressed, faults: FaultList): 
     shape: isFlat ? [elementCount(shape)] : shape,
   };
   const pathOf = (indices: readonly number[]): string => indexPath(`${path}.data`, indices);
-  const tensor = parseTensor(given, listed, pathOf, faults);
+  const tensor = parseTensor(given, listed, pathOf, faults, NATIVE_ELEMENTS);
   if (!tensor) return null;
   if (carrier === spec.dtype && factsOf(datatype).range === undefined) return { ...tensor, shape };
   const values = valuesOf(tensor) as Numbers;

@@ -1,0 +1,5 @@
+import { readBodies } from '../../predictions/read-bodies';
+import { readTfRequest } from './tf-request';
+
+// A thread of TfRequestReader.
+readBodies(readTfRequest);
