@@ -46,8 +46,6 @@ export class Sandbox {
 
   private async use<T>(engine: EngineName, work: Work<T>): Promise<T> {
     const beside: Beside = async (other, more) => await this.use(other, more);
-    // A process that is started now is one that nobody would end.
-    if (this.stopped) throw new ExecutorLostError('The sandbox was stopped');
     try {
       const known = await this.ready(engine);
       if (known.isAlive) return await work(known, beside);
@@ -61,6 +59,8 @@ export class Sandbox {
 
   /** The executor of an engine; that it does not start is told to whoever waits for it. */
   private ready(engine: EngineName): Promise<Executor> {
+    // A process that is started now is one that nobody would end.
+    if (this.stopped) throw new ExecutorLostError('The sandbox was stopped');
     let starting = this.executors.get(engine);
     if (!starting) {
       starting = this.startExecutor(engine);
