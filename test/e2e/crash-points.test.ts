@@ -182,7 +182,7 @@ async function isInMemory(url: string, model: string): Promise<boolean> {
 async function lastViolations(): Promise<string[]> {
   for (let tries = 1; ; tries++) {
     const found = await findViolations(survivor.db, promised);
-    if (found.length === 0 || tries === 60) return found;
+    if (found.length === 0 || tries === 200) return found;
     await new Promise((resolve) => setTimeout(resolve, 500));
     if (tries % 4 === 0) await cleanUp();
   }

@@ -10,9 +10,18 @@ import {
 } from '../support/golden';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
 
+/** What one engine alone lacks; others may refuse more. */
+const LACKING: Record<string, Record<string, RegExp>> = {
+  wasm: {
+    'tfjs/zoo-mha.graph': /wasm engine has no Einsum/,
+    'tfjs/digits-lstm.graph-cfv2': /Cannot read properties of undefined/,
+  },
+};
+
 /** Outputs that depend on the order in which an engine keeps boxes of equal score. */
 const ENGINE_DEPENDENT: Record<string, RegExp> = { 'hm-handtrack': /^Identity(_[1-5])?$/ };
 
+const choice = process.env['GRIDSTOW_ENGINE'] ?? 'auto';
 let service: BootedService;
 
 beforeAll(async () => {
@@ -53,10 +62,11 @@ describe('a model uploaded and asked over REST', () => {
       const golden = readGolden(folder);
       const model = folder.replace(/[^A-Za-z0-9.-]/g, '-');
       const { status, body } = await upload(service.url, model, fixtureFiles(folder));
-      if (status === 422) {
-        expect(body).toMatchObject({ code: 'version_rejected' });
-        expect(body.error).toMatch(/has no [A-Z]\w+|Cannot|not/);
-        expect(process.env['GRIDSTOW_ENGINE']).toBeDefined();
+      const lacking = LACKING[choice]?.[folder];
+      if (status === 422 || lacking) {
+        expect([status, body.code]).toEqual([422, 'version_rejected']);
+        expect(body.error).toMatch(lacking ?? /has no [A-Z]\w+|Cannot|not/);
+        expect(choice).not.toBe('auto');
         return;
       }
       expect([status, body.state]).toEqual([201, 'ready']);
@@ -75,6 +85,8 @@ describe('a model uploaded and asked over REST', () => {
         if (engine !== 'cpu' && ENGINE_DEPENDENT[folder]?.test(name)) continue;
         const actual = toTensor(answer.body.outputs[name], expected.dtype);
         expect({ name, found: differences(actual, expected) }).toEqual({ name, found: [] });
+        const declared = body.signature.outputs.find((output: any) => output.name === name);
+        expect(declared?.shape.length).toBe(expected.shape.length);
       }
       const record = await sendJson(
         'GET',

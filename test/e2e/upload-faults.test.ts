@@ -24,7 +24,7 @@ async function expectNothingLeft(of = service): Promise<void> {
     intents: await of.db.collection('uploadIntents').countDocuments(),
     versions: await of.db.collection('versions').countDocuments(),
   });
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 1000; tries++) {
     if (Object.values(await state()).every((count) => count === 0)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

