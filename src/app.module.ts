@@ -104,6 +104,7 @@ export class AppModule implements NestModule {
         'prediction',
         'prediction/{*path}',
         'predictions',
+        'invocations',
         'v2/models/{*path}',
         'v2/repository/{*path}',
       );

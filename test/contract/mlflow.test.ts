@@ -2,8 +2,10 @@ import { request as httpRequest } from 'node:http';
 
 import { ObjectId } from 'mongodb';
 
+import { SERVICE_VERSION } from '../../src/common/service-version';
 import { StagedArtifactsStore } from '../../src/protocols/mlflow/staged-artifacts.store';
 import { bootService, type BootedService } from '../support/boot';
+import { forgeOnnx } from '../support/forged-onnx';
 import { findViolations } from '../support/invariants';
 import { fixtureFiles, sendJson, upload } from '../support/uploads';
 
@@ -637,6 +639,165 @@ describe('a search', () => {
   ])('refuses %j', async (fields) => {
     const { status, body } = await registry('GET', 'registered-models/search', fields);
     expect([status, body.error_code]).toEqual([400, 'INVALID_PARAMETER_VALUE']);
+  });
+});
+
+describe('the scorer', () => {
+  const tiny = {
+    inputs: [{ name: 'x', dims: ['rows', 2] }],
+    outputs: [{ name: 'y', dims: ['rows', 2] }],
+  };
+  const pair = {
+    nodes: [
+      { op: 'Neg', inputs: ['a'], outputs: ['p'] },
+      { op: 'Neg', inputs: ['b'], outputs: ['q'] },
+    ],
+    inputs: [
+      { name: 'a', dims: ['rows', 1] },
+      { name: 'b', dims: ['rows', 1] },
+    ],
+    outputs: [
+      { name: 'p', dims: ['rows', 1] },
+      { name: 'q', dims: ['rows', 1] },
+    ],
+  };
+  beforeAll(async () => {
+    for (const [name, model] of Object.entries({ tiny, pair })) {
+      const { status } = await upload(service.url, name, { 'model.onnx': forgeOnnx(model) });
+      expect([name, status]).toEqual([name, 201]);
+    }
+  });
+  const score = async (body: unknown, model = 'tiny', headers: Record<string, string> = {}) => {
+    const query = model === '' ? '' : `?model=${model}`;
+    return await sendJson('POST', `${service.url}/invocations${query}`, body, headers);
+  };
+  const rows = [
+    [1, 2],
+    [3, 4],
+  ];
+
+  it('answers each of the four forms alike, and records it as its own', async () => {
+    const natively = await sendJson('POST', `${service.url}/api/models/tiny/predict`, {
+      instances: rows,
+    });
+    const columns = ['first', 'second'];
+    const records = rows.map(([first, second]) => ({ first, second }));
+    for (const body of [
+      { instances: rows },
+      { inputs: rows },
+      { inputs: { x: rows }, params: {} },
+      { dataframe_split: { columns, index: [0, 1], data: rows } },
+      { dataframe_split: { data: rows } },
+      { dataframe_records: records },
+      { dataframe_split: { columns: ['x'], data: rows.map((row) => [row]) } },
+    ]) {
+      const { status, body: answer } = await score(body);
+      expect([status, answer]).toEqual([200, { predictions: natively.body.predictions }]);
+    }
+    const { headers } = await score({ instances: rows }, 'tiny@live', {
+      'Content-Type': 'application/x-www-form-urlencoded',
+    });
+    const id = headers.get('Gridstow-Prediction-Id') ?? '';
+    const record = await sendJson('GET', `${service.url}/api/predictions/${id}`);
+    expect(record.body).toMatchObject({
+      protocol: 'mlflow',
+      model: 'tiny',
+      version: 1,
+      alias: 'live',
+      rows: 2,
+      status: 'ok',
+    });
+    expect(record.body.input.tensors.x.values.flat()).toEqual([1, 2, 3, 4]);
+  });
+
+  it('gives columns to inputs by their names, in any order', async () => {
+    const byName = await score({ inputs: { a: [[1], [2]], b: [[3], [4]] } }, 'pair');
+    expect(Object.keys(byName.body.predictions as object)).toEqual(['p', 'q']);
+    const expected = [0, 1].map((row) => ({
+      p: byName.body.predictions.p[row],
+      q: byName.body.predictions.q[row],
+    }));
+    for (const body of [
+      {
+        dataframe_split: {
+          columns: ['b', 'a'],
+          data: [
+            [3, 1],
+            [4, 2],
+          ],
+        },
+      },
+      {
+        dataframe_records: [
+          { b: 3, a: 1 },
+          { a: 2, b: [4] },
+        ],
+      },
+    ]) {
+      expect((await score(body, 'pair')).body).toEqual({ predictions: expected });
+    }
+  });
+
+  it('reads large bodies off the event loop, with the same answers', async () => {
+    const data = Array.from({ length: 4096 }, (_, at) => [at + 0.123456789012345, -at / 7]);
+    const body = JSON.stringify({ dataframe_split: { columns: ['u', 'v'], data }, params: {} });
+    const padded = body.padEnd(300_000, ' ');
+    const small = (await score({ instances: data.slice(0, 2) })).body.predictions;
+    const { status, body: answer } = await score(padded);
+    expect(status).toBe(200);
+    expect(answer.predictions).toHaveLength(4096);
+    expect(answer.predictions.slice(0, 2)).toEqual(small);
+  });
+
+  it.each<[string, unknown, string, string]>([
+    ['none of the four', {}, 'tiny', 'INVALID_PARAMETER_VALUE'],
+    ['two of the four', { instances: [], inputs: [] }, 'tiny', 'INVALID_PARAMETER_VALUE'],
+    ['no JSON', '{"instances": [', 'tiny', 'BAD_REQUEST'],
+    ['a list', [1], 'tiny', 'BAD_REQUEST'],
+    ['parameters', { instances: rows, params: { a: 1 } }, 'tiny', 'INVALID_PARAMETER_VALUE'],
+    ['an id', '{"instances":[[1,2]],"id":"mine"}', 'tiny', 'INVALID_PARAMETER_VALUE'],
+    [
+      'a short row',
+      { dataframe_split: { columns: ['u', 'v'], data: [[1, 2], [3]] } },
+      'tiny',
+      'INVALID_PARAMETER_VALUE',
+    ],
+    [
+      'a column twice',
+      { dataframe_split: { columns: ['u', 'u'], data: rows } },
+      'tiny',
+      'INVALID_PARAMETER_VALUE',
+    ],
+    ['too few columns', { dataframe_split: { data: [[1]] } }, 'tiny', 'INVALID_PARAMETER_VALUE'],
+    ['a missing input', { dataframe_records: [{ a: 1 }] }, 'pair', 'INVALID_PARAMETER_VALUE'],
+    [
+      'ragged records',
+      { dataframe_records: [{ a: 1, b: 2 }, { a: 1 }] },
+      'pair',
+      'INVALID_PARAMETER_VALUE',
+    ],
+    [
+      'a text for a number',
+      { dataframe_split: { data: [['x', 1]] } },
+      'tiny',
+      'INVALID_PARAMETER_VALUE',
+    ],
+    ['no model', { instances: rows }, '', 'INVALID_PARAMETER_VALUE'],
+    ['an unknown model', { instances: rows }, 'nobody', 'RESOURCE_DOES_NOT_EXIST'],
+    ['a kept model', { instances: rows }, 'find-b', 'RESOURCE_CONFLICT'],
+  ])('refuses %s', async (_, body, model, code) => {
+    const { status, body: answer } = await score(body, model);
+    expect([answer.error_code, status < 500]).toEqual([code, true]);
+    expect(answer.message).toMatch(/\w+ \w+/);
+  });
+
+  it('says that it is up, and of what release', async () => {
+    for (const path of ['ping', 'health']) {
+      const response = await fetch(`${service.url}/${path}`);
+      expect([response.status, await response.text()]).toEqual([200, '\n']);
+    }
+    const version = await (await fetch(`${service.url}/version`)).text();
+    expect(version).toBe(SERVICE_VERSION);
   });
 });
 

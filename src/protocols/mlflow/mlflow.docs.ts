@@ -1,5 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { ApiBody, ApiOperation, ApiQuery, ApiResponse } from '@nestjs/swagger';
 
 const ERROR = {
   type: 'object',
@@ -27,3 +27,31 @@ export function describeMlflow(summary: string, fields: readonly string[]): Meth
     ApiResponse({ status: '5XX', description: 'Failed, or not implemented', schema: ERROR }),
   );
 }
+
+export const InvocationsDocs = (): MethodDecorator =>
+  applyDecorators(
+    describeMlflow('Predict as the MLflow scoring server does', []),
+    ApiQuery({
+      name: 'model',
+      required: false,
+      description: 'digits or digits@canary; without it GRIDSTOW_DEFAULT_MODEL',
+    }),
+    ApiBody({
+      description: 'Exactly one of these',
+      schema: {
+        type: 'object',
+        properties: {
+          dataframe_split: {
+            type: 'object',
+            properties: {
+              columns: { type: 'array', items: { type: 'string' } },
+              data: { type: 'array', items: { type: 'array', items: {} } },
+            },
+          },
+          dataframe_records: { type: 'array', items: { type: 'object' } },
+          instances: { type: 'array', items: {} },
+          inputs: { description: 'Whole tensors: the only one, or by name' },
+        },
+      },
+    }),
+  );
