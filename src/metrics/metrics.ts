@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import { foreignNames } from './foreign-names';
+import { countOf, timeOf, type VersionFigures } from './version-figures';
 
 /** From a fifth of a millisecond, which a small model takes, to the deadline of a prediction. */
 const SECONDS = [
@@ -58,6 +59,8 @@ export interface RecordingLevels {
  */
 export class Metrics {
   private readonly registry = new Registry();
+  /** When each version last answered. */
+  private readonly lastAt = new Map<string, Date>();
   private levels: (() => RuntimeLevels) | undefined;
   private recording: (() => RecordingLevels) | undefined;
 
@@ -155,6 +158,7 @@ export class Metrics {
     times: PredictionTimes,
   ): void {
     const labels = { model, version };
+    this.lastAt.set(`${model}/${version}`, new Date());
     this.predictions.inc({ model, version, protocol });
     this.rows.inc(labels, rows);
     this.total.observe(labels, times.totalMs / 1000);
@@ -186,6 +190,31 @@ export class Metrics {
 
   served(method: string, route: string, status: number, ms: number): void {
     this.http.observe({ method, route, status }, ms / 1000);
+  }
+
+  /** What was counted of some versions, at one moment. */
+  async figuresOf(versions: readonly VersionLabels[]): Promise<VersionFigures[]> {
+    const [predictions, failures, rows, calls, total, queue, infer, record] = await Promise.all([
+      this.predictions.get(),
+      this.failures.get(),
+      this.rows.get(),
+      this.calls.get(),
+      this.total.get(),
+      this.queue.get(),
+      this.infer.get(),
+      this.record.get(),
+    ]);
+    return versions.map(({ model, version }) => ({
+      predictions: countOf(predictions, model, version),
+      failures: countOf(failures, model, version),
+      rows: countOf(rows, model, version),
+      calls: countOf(calls, model, version),
+      total: timeOf(total, model, version),
+      queue: timeOf(queue, model, version),
+      infer: timeOf(infer, model, version),
+      record: timeOf(record, model, version),
+      lastAt: this.lastAt.get(`${model}/${version}`) ?? null,
+    }));
   }
 
   get contentType(): string {

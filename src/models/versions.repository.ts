@@ -42,6 +42,9 @@ export interface VersionFilter {
 /** A version without all that it is made of. */
 export type VersionFate = Pick<VersionDoc, 'version' | 'state' | 'format' | 'failure'>;
 
+/** The same with its model, where all are listed. */
+export type VersionInState = VersionFate & Pick<VersionDoc, 'model'>;
+
 /** E.g. `accuracy>=0.9`. */
 export interface MetricCondition {
   readonly name: string;
@@ -224,6 +227,16 @@ export class VersionsRepository {
   }
 
   /** The newest version of a model whose bytes were proven. */
+  /** In which state the versions of all models are, or of one; deleted ones left out. */
+  async listStates(limit: number, model?: string): Promise<VersionInState[]> {
+    return await this.versions
+      .find({ state: { $ne: 'deleted' }, ...(model === undefined ? {} : { model }) })
+      .project<VersionInState>({ _id: 0, model: 1, version: 1, state: 1, format: 1, failure: 1 })
+      .sort({ model: 1, version: -1 })
+      .limit(limit)
+      .toArray();
+  }
+
   /** The numbers of a model's ready versions, newest first. */
   async listReadyNumbers(model: string): Promise<number[]> {
     const found = this.versions

@@ -24,7 +24,9 @@ const EXTENSIONS = [
   'binary_tensor_data',
   'classification',
   'model_configuration',
+  'model_repository',
   'parameters',
+  'statistics',
 ] as const;
 
 /** Both ways to name a model: by a ref, or by its name and a number. */

@@ -163,3 +163,34 @@ export const InferDocs = (): MethodDecorator =>
       },
     }),
   );
+
+export const RepositoryIndexDocs = (): MethodDecorator =>
+  describe(
+    'List every version with its state; the body may be empty',
+    {
+      type: 'array',
+      items: object({
+        name: TEXT,
+        version: TEXT,
+        state: { type: 'string', enum: ['READY', 'UNAVAILABLE', 'LOADING', 'UNLOADING'] },
+        reason: TEXT,
+      }),
+    },
+    [400, 503],
+    ApiBody({ required: false, schema: object({ ready: FLAG }) }),
+  );
+
+const EMPTY: SchemaObject = { type: 'string', maxLength: 0 };
+
+export const LoadModelDocs = (): MethodDecorator =>
+  describe('Load a model into memory', EMPTY, [400, 404, 501, 503], Model());
+
+export const UnloadModelDocs = (): MethodDecorator =>
+  describe('Take a model out of memory', EMPTY, [400, 404, 503], Model());
+
+export const StatisticsDocs = (): MethodDecorator =>
+  describe(
+    'Say what versions did since the start of this process',
+    object({ model_stats: { type: 'array', items: PARAMETERS } }),
+    [400, 404, 503],
+  );
