@@ -124,7 +124,14 @@ describe('server and models, as the protocol describes them', () => {
     expect(body).toEqual({
       name: 'gridstow',
       version: '0.1.0',
-      extensions: ['binary_tensor_data', 'classification', 'model_configuration', 'parameters'],
+      extensions: [
+        'binary_tensor_data',
+        'classification',
+        'model_configuration',
+        'model_repository',
+        'parameters',
+        'statistics',
+      ],
     });
   });
 
@@ -987,5 +994,101 @@ describe('classification', () => {
       400,
       expect.stringContaining('cannot be classified'),
     ]);
+  });
+});
+
+describe('the repository', () => {
+  const post = async (path: string, body?: unknown) =>
+    await sendJson('POST', v2(`repository/${path}`), body);
+
+  it.each(['index', 'models-of-mine/index'])(
+    'lists every version with its state, for an empty body: %s',
+    async (path) => {
+      const { status, body } = await post(path);
+
+      expect(status).toBe(200);
+      expect(body).toContainEqual({ name: 'digits', version: '1', state: 'READY', reason: '' });
+      expect(body).toContainEqual({
+        name: 'kept',
+        version: '1',
+        state: 'UNAVAILABLE',
+        reason: expect.stringContaining('kept as files'),
+      });
+    },
+  );
+
+  it('lists only what is ready when asked for it', async () => {
+    const { body } = await post('index', { ready: true });
+
+    expect(body.map(({ name }: any) => name)).not.toContain('kept');
+    expect(new Set(body.map(({ state }: any) => state))).toEqual(new Set(['READY']));
+  });
+
+  it('takes a model out of memory and back, and predicts either way', async () => {
+    const inMemory = async (): Promise<boolean> => {
+      const { body } = await sendJson('GET', `${service.url}/api/runtime`);
+      return body.executors.some(({ versions }: any) =>
+        versions.some(({ model }: any) => model === 'multi'),
+      );
+    };
+
+    const unloaded = await post('models/multi/unload', { parameters: { unload_dependents: true } });
+    const without = await inMemory();
+    const loaded = await post('models/multi@live/load');
+
+    expect([unloaded.status, unloaded.body, without]).toEqual([200, null, false]);
+    expect([loaded.status, loaded.body, await inMemory()]).toEqual([200, null, true]);
+    expect((await get('models/multi/ready')).status).toBe(200);
+  });
+
+  it.each<[string, unknown, number]>([
+    ['models/nobody/load', undefined, 404],
+    ['models/nobody/unload', undefined, 404],
+    ['models/kept/load', undefined, 400],
+    ['models/digits/load', { parameters: { config: '{}' } }, 501],
+    ['models/digits/load', { parameters: { 'file:1/model.onnx': 'AA==' } }, 501],
+    ['models/digits/load', [], 400],
+    ['index', { ready: 'yes' }, 400],
+    ['index', '{', 400],
+  ])('refuses %s with %j by %d', async (path, body, status) => {
+    const answer = await post(path, body);
+
+    expect([answer.status, answer.body]).toEqual([status, { error: expect.any(String) }]);
+  });
+});
+
+describe('statistics', () => {
+  it('count rows, calls and times of each version since the start', async () => {
+    const before = (await get('models/digits/stats')).body.model_stats[0];
+    const inputs = [
+      { name: 'image', datatype: 'FP32', shape: [3, 8, 8, 1], data: Array(192).fill(0.5) },
+    ];
+    await infer('digits', { inputs });
+    const { status, body } = await get('models/digits/versions/1/stats');
+
+    const [after] = body.model_stats;
+    expect([status, body.model_stats.length]).toEqual([200, 1]);
+    expect(after).toMatchObject({ name: 'digits', version: '1', batch_stats: [] });
+    expect(after.inference_count - before.inference_count).toBe(3);
+    expect(after.execution_count).toBeGreaterThan(before.execution_count);
+    expect(after.last_inference).toBeGreaterThan(before.last_inference);
+    const { success, queue, compute_infer, cache_hit } = after.inference_stats;
+    expect(success.count).toBe(before.inference_stats.success.count + 1);
+    expect([queue.count, compute_infer.count]).toEqual([success.count, success.count]);
+    expect(success.ns).toBeGreaterThanOrEqual(compute_infer.ns);
+    expect(cache_hit).toEqual({ count: 0, ns: 0 });
+    expect(after.memory_usage[0].byte_size).toBeGreaterThan(0);
+  });
+
+  it('are given for all models, for one, and for nobody unknown', async () => {
+    const all = await get('models/stats');
+    const one = await get('models/multi/stats');
+
+    expect(all.body.model_stats.map(({ name }: any) => name)).toEqual(
+      expect.arrayContaining(['all', 'cancer', 'digits', 'multi', 'text']),
+    );
+    expect(one.body.model_stats.map(({ name }: any) => name)).toEqual(['multi']);
+    expect((await get('models/nobody/stats')).status).toBe(404);
+    expect((await get('models/digits@nowhere/stats')).status).toBe(404);
   });
 });
