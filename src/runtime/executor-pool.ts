@@ -266,7 +266,8 @@ export class ExecutorPool {
       failedLoads: this.backoff.list().map(([version, { failures, error, retryAtMs }]) => ({
         version,
         failures,
-        retryInMs: Math.max(0, Math.round(retryAtMs - performance.now())),
+        // Rounded up: 0 says that it is tried when asked for.
+        retryInMs: Math.max(0, Math.ceil(retryAtMs - performance.now())),
         reason: error instanceof Error ? error.message : String(error),
       })),
     };
